@@ -1,0 +1,1 @@
+//! The checks of kubectl-eksnet: pure functions from a snapshot to findings

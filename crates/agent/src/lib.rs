@@ -1,0 +1,1 @@
+//! Runs a plan of network probes inside a pod

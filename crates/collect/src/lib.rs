@@ -1,0 +1,1 @@
+//! Collects evidence from Kubernetes, AWS and probe pods

@@ -1,0 +1,1 @@
+//! Reads saved evidence into a snapshot

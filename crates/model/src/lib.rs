@@ -1,0 +1,1 @@
+//! Evidence, findings and reports of kubectl-eksnet, without IO

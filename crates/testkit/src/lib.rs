@@ -1,0 +1,1 @@
+//! Fake API servers for the tests of kubectl-eksnet

@@ -1,0 +1,1 @@
+//! Joins findings into diagnoses and renders reports

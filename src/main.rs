@@ -1,0 +1,2 @@
+//! `kubectl eksnet`.
+fn main() {}

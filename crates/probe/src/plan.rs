@@ -192,7 +192,7 @@ impl Plan {
     pub fn decode(text: &str) -> Result<Self, DecodeError> {
         let text = text.trim();
         let malformed = |why: &str| DecodeError::Malformed(why.to_owned());
-        if text.len() % 2 != 0 {
+        if !text.len().is_multiple_of(2) {
             return Err(malformed("an odd number of hexadecimal digits"));
         }
         let bytes = text

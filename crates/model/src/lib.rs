@@ -1,1 +1,60 @@
-//! Evidence, findings and reports of kubectl-eksnet, without IO
+//! Evidence, findings and reports of kubectl-eksnet, without IO.
+//!
+//! ```text
+//! collect / evidence  ->  Snapshot  ->  checks  ->  Outcomes  ->  triage  ->  Report
+//! ```
+//!
+//! * [`Snapshot`] is everything that is known about one cluster at one time. Each source in it is an
+//!   [`Evidence`]: present, partial or absent, and never an empty list that stands for "not allowed
+//!   to look".
+//! * A [`Check`] is a pure function over a [`Cx`], which hands out evidence and records what was
+//!   touched, so that a pass can list the evidence that it stands on.
+//! * [`Report`] is the contract `eksnet.report/v1`.
+//!
+//! Everything here is data and pure functions: no clock, no files, no network.
+
+pub mod aws;
+mod bundle;
+mod check;
+mod cluster;
+mod component;
+mod evidence;
+mod finding;
+pub mod iam;
+pub mod kubernetes;
+mod logs;
+mod outcome;
+mod probes;
+mod report;
+mod run;
+mod secrets;
+mod snapshot;
+mod source;
+mod text;
+mod time;
+mod topology;
+
+pub use bundle::{BUNDLE_SCHEMA, BundleError};
+pub use check::{Check, Cx, Meta, Stop, Symptom, View};
+pub use cluster::{ClusterFacts, Origin, OriginKind};
+pub use component::{Component, Running};
+pub use evidence::{Evidence, Gap, Why};
+pub use finding::{
+    Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,
+};
+pub use logs::{
+    Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
+};
+pub use outcome::{Outcome, OutcomeState};
+pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};
+pub use report::{
+    Created, Diagnosis, FindingEntry, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster, Tool,
+    UnreadFile, Verdict,
+};
+pub use run::{Judged, judge};
+pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
+pub use snapshot::{Aws, Kubernetes, Snapshot};
+pub use source::{ApiGroupRule, Permission, Source};
+pub use text::Text;
+pub use time::Time;
+pub use topology::{NodeClass, NodeGroup, Topology};

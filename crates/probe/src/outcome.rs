@@ -235,3 +235,32 @@ pub struct StsOutcome {
     /// Milliseconds until the end.
     pub elapsed_ms: f64,
 }
+
+impl DnsOutcome {
+    /// Whether the server answered at all: request and reply passed, whatever the answer says.
+    #[must_use]
+    pub fn is_answer(self) -> bool {
+        !matches!(
+            self,
+            Self::Timeout | Self::ConnRefused | Self::NoRoute | Self::Malformed
+        )
+    }
+
+    /// The word that reports use, such as `timeout`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Nodata => "nodata",
+            Self::Nxdomain => "nxdomain",
+            Self::Servfail => "servfail",
+            Self::Refused => "refused",
+            Self::Truncated => "truncated",
+            Self::Timeout => "timeout",
+            Self::ConnRefused => "conn-refused",
+            Self::NoRoute => "no-route",
+            Self::Malformed => "malformed",
+            Self::OtherRcode => "other-rcode",
+        }
+    }
+}

@@ -1,1 +1,0 @@
-//! The checks of kubectl-eksnet: pure functions from a snapshot to findings

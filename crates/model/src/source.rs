@@ -1,0 +1,144 @@
+//! Where evidence comes from, and which permission it takes.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One rule of a ClusterRole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ApiGroupRule {
+    /// API group, empty for the core group.
+    pub group: &'static str,
+    /// Resource, with its subresource, such as `pods/log`.
+    pub resource: &'static str,
+    /// Verbs.
+    pub verbs: &'static [&'static str],
+}
+
+/// What reading a source takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// Kubernetes rules.
+    pub rbac: &'static [ApiGroupRule],
+    /// IAM actions.
+    pub iam: &'static [&'static str],
+}
+
+macro_rules! sources {
+    ($($(#[$doc:meta])* $variant:ident = $key:literal,
+        rbac [$($group:literal / $resource:literal [$($verb:literal)*]),*], iam [$($action:literal),*];)*) => {
+        /// A source of evidence. The key, such as `k8s/nodes`, stands in reports and bundles.
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+        pub enum Source {
+            $($(#[$doc])* #[serde(rename = $key)] $variant,)*
+            /// No particular source.
+            #[default]
+            #[serde(rename = "none")]
+            None,
+        }
+
+        impl Source {
+            /// Every source, in the order in which they are declared.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Key of the source, such as `k8s/nodes`.
+            #[must_use]
+            pub fn key(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $key,)*
+                    Self::None => "none",
+                }
+            }
+
+            /// What reading it takes.
+            #[must_use]
+            pub fn permission(self) -> Permission {
+                match self {
+                    $(Self::$variant => Permission {
+                        rbac: &[$(ApiGroupRule { group: $group, resource: $resource, verbs: &[$($verb),*] }),*],
+                        iam: &[$($action),*],
+                    },)*
+                    Self::None => Permission { rbac: &[], iam: &[] },
+                }
+            }
+        }
+    };
+}
+
+sources! {
+    /// Nodes.
+    Nodes = "k8s/nodes", rbac ["" / "nodes" ["get" "list"]], iam [];
+    /// Pods of the cluster, in a narrow form.
+    Pods = "k8s/pods", rbac ["" / "pods" ["get" "list"]], iam [];
+    /// Deployments.
+    Deployments = "k8s/deployments", rbac ["apps" / "deployments" ["get" "list"]], iam [];
+    /// DaemonSets.
+    DaemonSets = "k8s/daemonsets", rbac ["apps" / "daemonsets" ["get" "list"]], iam [];
+    /// Services.
+    Services = "k8s/services", rbac ["" / "services" ["get" "list"]], iam [];
+    /// EndpointSlices.
+    EndpointSlices = "k8s/endpointslices", rbac ["discovery.k8s.io" / "endpointslices" ["get" "list"]], iam [];
+    /// Events of the last hour.
+    Events = "k8s/events", rbac ["" / "events" ["get" "list"]], iam [];
+    /// The config maps that checks name: CoreDNS, kube-proxy, autoscaler status, aws-auth, amazon-vpc-cni.
+    ConfigMaps = "k8s/configmaps", rbac ["" / "configmaps" ["get" "list"]], iam [];
+    /// Leases of nodes and of leaders.
+    Leases = "k8s/leases", rbac ["coordination.k8s.io" / "leases" ["get" "list"]], iam [];
+    /// PodDisruptionBudgets.
+    PodDisruptionBudgets = "k8s/poddisruptionbudgets", rbac ["policy" / "poddisruptionbudgets" ["get" "list"]], iam [];
+    /// NetworkPolicies.
+    NetworkPolicies = "k8s/networkpolicies", rbac ["networking.k8s.io" / "networkpolicies" ["get" "list"]], iam [];
+    /// ServiceAccounts of the components that call AWS.
+    ServiceAccounts = "k8s/serviceaccounts", rbac ["" / "serviceaccounts" ["get" "list"]], iam [];
+    /// ENIConfigs of custom networking.
+    EniConfigs = "k8s/eniconfigs", rbac ["crd.k8s.amazonaws.com" / "eniconfigs" ["get" "list"]], iam [];
+    /// Logs of the components, through the signature scan.
+    Logs = "k8s/logs", rbac ["" / "pods/log" ["get"]], iam [];
+    /// aws-node's metrics, through the pod proxy.
+    CniMetrics = "k8s/cni-metrics", rbac ["" / "pods/proxy" ["get"]], iam [];
+    /// Who calls AWS.
+    CallerIdentity = "sts/caller-identity", rbac [], iam ["sts:GetCallerIdentity"];
+    /// The EKS cluster.
+    Cluster = "eks/cluster", rbac [], iam ["eks:DescribeCluster"];
+    /// Managed node groups.
+    Nodegroups = "eks/nodegroups", rbac [], iam ["eks:ListNodegroups", "eks:DescribeNodegroup"];
+    /// Pod Identity associations.
+    PodIdentityAssociations = "eks/pod-identity-associations", rbac [], iam ["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation"];
+    /// Instances of the cluster's VPC.
+    Instances = "ec2/instances", rbac [], iam ["ec2:DescribeInstances"];
+    /// Limits of the instance types in use.
+    InstanceTypes = "ec2/instance-types", rbac [], iam ["ec2:DescribeInstanceTypes"];
+    /// Subnets of the VPC.
+    Subnets = "ec2/subnets", rbac [], iam ["ec2:DescribeSubnets"];
+    /// Network interfaces of the VPC.
+    NetworkInterfaces = "ec2/network-interfaces", rbac [], iam ["ec2:DescribeNetworkInterfaces"];
+    /// Security groups of the VPC, with their rules.
+    SecurityGroups = "ec2/security-groups", rbac [], iam ["ec2:DescribeSecurityGroups"];
+    /// Network ACLs of the VPC.
+    NetworkAcls = "ec2/network-acls", rbac [], iam ["ec2:DescribeNetworkAcls"];
+    /// Route tables of the VPC.
+    RouteTables = "ec2/route-tables", rbac [], iam ["ec2:DescribeRouteTables"];
+    /// The VPC and its DNS attributes.
+    Vpcs = "ec2/vpcs", rbac [], iam ["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"];
+    /// VPC endpoints.
+    VpcEndpoints = "ec2/vpc-endpoints", rbac [], iam ["ec2:DescribeVpcEndpoints"];
+    /// DHCP options of the VPC.
+    DhcpOptions = "ec2/dhcp-options", rbac [], iam ["ec2:DescribeDhcpOptions"];
+    /// Entries of the managed prefix lists that security groups name.
+    PrefixLists = "ec2/prefix-lists", rbac [], iam ["ec2:GetManagedPrefixListEntries"];
+    /// Auto Scaling groups.
+    AutoScalingGroups = "autoscaling/groups", rbac [], iam ["autoscaling:DescribeAutoScalingGroups"];
+    /// Simulated permissions of the components' roles.
+    SimulatedPolicies = "iam/simulation", rbac [], iam ["iam:SimulatePrincipalPolicy", "iam:GetInstanceProfile"];
+    /// Probes run in debug pods.
+    Probes = "probe/network", rbac ["" / "pods" ["create" "get" "list" "watch" "delete"], "" / "pods/log" ["get"], "" / "configmaps" ["create" "delete" "get"]], iam [];
+    /// Probes run as a workload, with its service account.
+    IdentityProbes = "probe/identity", rbac ["" / "pods" ["create" "get" "list" "watch" "delete"], "" / "pods/log" ["get"]], iam [];
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.key())
+    }
+}

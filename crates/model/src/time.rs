@@ -1,0 +1,89 @@
+//! Points in time, as Kubernetes and AWS write them.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A point in time, in UTC. Read from RFC 3339 text, with any offset and fraction, or from seconds
+/// since 1970 as AWS's JSON protocols send them. Written as RFC 3339.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, JsonSchema)]
+#[schemars(with = "String")]
+pub struct Time(pub jiff::Timestamp);
+
+impl Time {
+    /// Reads RFC 3339 text; `None` when it is something else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        text.trim().parse().ok().map(Self)
+    }
+
+    /// Seconds from `earlier` to `self`; negative when `self` is the earlier one.
+    #[must_use]
+    pub fn seconds_since(self, earlier: Self) -> i64 {
+        self.0.as_second() - earlier.0.as_second()
+    }
+
+    /// The time `seconds` before this one.
+    #[must_use]
+    pub fn minus_seconds(self, seconds: i64) -> Self {
+        jiff::Timestamp::from_second(self.0.as_second() - seconds).map_or(self, Self)
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Written {
+            Text(String),
+            Seconds(f64),
+        }
+        let time = match Written::deserialize(deserializer)? {
+            Written::Text(text) => Self::parse(&text),
+            #[allow(clippy::cast_possible_truncation)]
+            // sub-millisecond parts carry no meaning here
+            Written::Seconds(seconds) => {
+                jiff::Timestamp::from_millisecond((seconds * 1000.0) as i64)
+                    .ok()
+                    .map(Self)
+            }
+        };
+        time.ok_or_else(|| serde::de::Error::custom("not a point in time"))
+    }
+}
+
+/// For optional times: what cannot be read counts as not given, so that one odd stamp does not cost
+/// the object that carries it.
+pub(crate) fn lenient<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Time>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(Time::deserialize(value).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kubernetes_and_aws_spellings_are_one_time() {
+        let plain = Time::parse("2026-05-01T10:00:00Z");
+        assert!(plain.is_some());
+        assert_eq!(Time::parse("2026-05-01T12:00:00.000000+02:00"), plain);
+        let seconds: Time = serde_json::from_str("1777629600.0").unwrap();
+        assert_eq!(Some(seconds), plain);
+    }
+}

@@ -1,1 +1,29 @@
-//! Fake API servers for the tests of kubectl-eksnet
+//! Fakes for the tests of kubectl-eksnet: servers on loopback that behave as documented, and as
+//! badly as a test wants them to.
+//!
+//! - [`FakeApi`]: a Kubernetes API server with fake kubelets, faults and an audit log.
+//!
+//! Servers run on threads of their own, so a test may block on a child process that talks to
+//! them. Everything a test can wait for is an event: see [`Audit`], [`Gate`] and
+//! [`FakeApi::wait_until`].
+
+mod api;
+mod clock;
+mod kubeconfig;
+mod kubelet;
+mod net;
+mod state;
+
+pub use api::access::{Access, Rule};
+pub use api::admission::Admission;
+pub use api::builder::FakeApiBuilder;
+pub use api::handle::FakeApi;
+pub use kubeconfig::{Exec, Kubeconfig, KubeconfigBuilder};
+pub use kubelet::gate::Gate;
+pub use kubelet::script::{Phase, PodScript};
+pub use kubelet::view::PodView;
+pub use net::audit::{Audit, Request};
+pub use net::faults::{Action, FaultRule};
+pub use net::matching::Match;
+pub use net::reply::Reply;
+pub use state::registry::Resource;

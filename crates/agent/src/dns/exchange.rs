@@ -5,7 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use eksnet_probe::{DnsOutcome, Transport};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use rustix::net::{RecvFlags, recv};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
@@ -78,15 +79,18 @@ async fn over_udp<T>(
         socket.connect(server).await?;
         socket.send(query).await?;
         loop {
-            socket.readable().await?;
-            let mut datagram = [0; MAX_DATAGRAM];
-            match socket.try_recv(&mut datagram) {
-                Ok(length) => match accept(&datagram[..length]) {
-                    Some(accepted) => return Ok(accepted),
-                    None => strange = true,
-                },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+            // An ICMP error makes a socket neither readable nor writable: without `ERROR` it
+            // would go unnoticed until the limit.
+            let accepted = socket
+                .async_io(Interest::READABLE | Interest::ERROR, || {
+                    let mut datagram = [0; MAX_DATAGRAM];
+                    let (length, _) = recv(&socket, &mut datagram, RecvFlags::empty())?;
+                    Ok(accept(&datagram[..length]))
+                })
+                .await?;
+            match accepted {
+                Some(accepted) => return Ok(accepted),
+                None => strange = true,
             }
         }
     };

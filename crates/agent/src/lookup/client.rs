@@ -13,8 +13,7 @@ use hickory_resolver::{NameServerPool, PoolContext, TlsConfig};
 
 use super::Unresolved;
 use super::settings::Settings;
-use super::sockets::FreshSockets;
-use crate::fault::Fault;
+use super::sockets::{self, FreshSockets};
 use crate::surroundings::Surroundings;
 
 /// One pool per server: within a pool hickory rotates, and glibc does not.
@@ -170,13 +169,9 @@ fn unresolved(error: &NetError) -> Unresolved {
         NetError::Dns(DnsError::ResponseCode(refused)) => code(*refused),
         NetError::Timeout => DnsOutcome::Timeout,
         NetError::Truncated => DnsOutcome::Truncated,
-        NetError::Io(error) => match Fault::of(error).dns() {
-            Some(outcome) => outcome,
-            None => {
-                let why = format!("the agent could not open a socket: {error}");
-                return Unresolved::NotAsked(why);
-            }
-        },
+        NetError::Message(sockets::REFUSED) => DnsOutcome::ConnRefused,
+        NetError::Message(sockets::NO_ROUTE) => DnsOutcome::NoRoute,
+        NetError::Msg(why) => return Unresolved::NotAsked(why.clone()),
         _ => DnsOutcome::Malformed,
     })
 }

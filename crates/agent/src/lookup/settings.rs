@@ -32,11 +32,10 @@ pub(super) struct Candidate {
 impl Settings {
     pub(super) fn new(resolv: &Resolv) -> Self {
         let option = |key: &str| {
-            let values = resolv.options.iter().filter_map(|option| {
+            resolv.options.iter().rev().find_map(|option| {
                 let (name, value) = option.split_once(':')?;
                 (name == key).then(|| value.parse::<u32>().ok())?
-            });
-            values.last()
+            })
         };
         let set = |key: &str| resolv.options.iter().any(|option| option == key);
         let mut servers: Vec<IpAddr> = resolv

@@ -1,13 +1,11 @@
 //! Connections for hickory-resolver that send one packet from one fresh, connected socket.
 
 use std::future::{Ready, ready};
-use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::time::Duration;
 
-use eksnet_probe::Transport;
+use eksnet_probe::{DnsOutcome, Transport};
 use futures_util::stream::{Stream, once};
 use hickory_proto::op::{DnsRequest, DnsResponse, Message};
 use hickory_resolver::config::{ConnectionConfig, ProtocolConfig};
@@ -17,6 +15,12 @@ use hickory_resolver::net::xfer::DnsHandle;
 use hickory_resolver::{ConnectionProvider, PoolContext};
 
 use crate::dns::{Failure, exchange};
+
+/// What a pool returns when the server refused the connection or the datagram.
+pub(super) const REFUSED: &str = "connection refused";
+
+/// What a pool returns when there is no route to the server.
+pub(super) const NO_ROUTE: &str = "no route";
 
 /// Opens a socket per query.
 #[derive(Clone, Default)]
@@ -75,23 +79,21 @@ impl DnsHandle for Connection {
                 connection.limit,
             )
             .await
-            .map_err(|failure| match failure {
-                Failure::Timeout => NetError::Timeout,
-                Failure::Malformed => NetError::Message("the answer is to another question"),
-                Failure::Socket(error) => NetError::Io(Arc::new(closed_as_reset(error))),
-            })
+            .map_err(|failure| carried(&failure, connection.server))
         }))
     }
 }
 
-/// hickory repeats a query over a reused connection that was closed. Ours are never reused, so a
-/// close is told as what it means here.
-fn closed_as_reset(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
-            io::ErrorKind::ConnectionRefused.into()
-        }
-        _ => error,
+/// A failure in a form that a pool of hickory-resolver 0.26 returns as it is. It replaces
+/// [`NetError::Io`] by "no connections", and with that the difference between a server that
+/// refuses and one that no route leads to.
+fn carried(failure: &Failure, server: SocketAddr) -> NetError {
+    match failure.outcome(server) {
+        Ok(DnsOutcome::Timeout) => NetError::Timeout,
+        Ok(DnsOutcome::ConnRefused) => NetError::Message(REFUSED),
+        Ok(DnsOutcome::NoRoute) => NetError::Message(NO_ROUTE),
+        Ok(_) => NetError::Message("the answer is to another question"),
+        Err(why) => NetError::Msg(why),
     }
 }
 

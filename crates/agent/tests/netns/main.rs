@@ -1,0 +1,48 @@
+//! The agent inside network namespaces: what it reports when packets are dropped, refused, late
+//! or answered with an error.
+//!
+//! Each file in `cases/` describes one small network (namespaces, addresses, packet filters,
+//! servers), the probes that the agent runs in it, and what it must report. Needs root, iproute2
+//! and nftables. Without them a test says so and passes, unless `EKSNET_REQUIRE` lists `netns`.
+
+mod case;
+mod dns_server;
+mod http_server;
+mod lab;
+mod play;
+
+/// One test per file: the name of the test is the name of the file.
+macro_rules! cases {
+    ($($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            play::play(stringify!($name));
+        })*
+
+        #[test]
+        fn every_case_has_a_test() {
+            let mut listed = vec![$(concat!(stringify!($name), ".toml")),*];
+            listed.sort_unstable();
+            assert_eq!(listed, play::files());
+        }
+    };
+}
+
+cases! {
+    answers_that_are_no_address
+    answers_that_cannot_be_trusted
+    dns_dropped_both
+    dns_dropped_tcp_only
+    dns_dropped_udp_only
+    dns_late
+    dns_lossy
+    dns_rejected
+    dns_without_listener
+    everything_times_out
+    ipv6_server
+    local_filter
+    lookup_as_a_client
+    lookup_failures
+    routes_missing
+    tcp_states
+}

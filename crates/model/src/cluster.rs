@@ -3,7 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Text;
+use crate::kubernetes::{ConfigMap, Node};
+use crate::{Kubernetes, Text};
 
 /// Where a snapshot comes from.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -86,4 +87,88 @@ impl ClusterFacts {
             .parse()
             .ok()
     }
+}
+
+impl ClusterFacts {
+    /// Adds what Kubernetes objects tell; what is known already stays.
+    pub fn learn(&mut self, kubernetes: &Kubernetes) {
+        let nodes = kubernetes
+            .nodes
+            .value()
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        let kubelet = |node: &Node| {
+            let version = node
+                .status
+                .node_info
+                .kubelet_version
+                .trim_start_matches('v')
+                .to_owned();
+            (!version.is_empty()).then_some(version)
+        };
+        let first =
+            |of: &dyn Fn(&Node) -> Option<String>| nodes.iter().find_map(of).map(Text::from);
+        if self.version.is_none() {
+            self.version = first(&|node| {
+                let version = kubelet(node)?;
+                let mut parts = version.split('.');
+                Some(format!("{}.{}", parts.next()?, parts.next()?))
+            });
+        }
+        if self.region.is_none() {
+            self.region = first(&|node| node.region().map(str::to_owned));
+        }
+        if self.name.is_none() {
+            self.name = first(&|node| {
+                node.label("alpha.eksctl.io/cluster-name")
+                    .map(str::to_owned)
+            });
+        }
+        if self.eks.is_none() && !nodes.is_empty() {
+            let is_eks = |node: &Node| {
+                kubelet(node).is_some_and(|version| version.contains("-eks-"))
+                    || node
+                        .metadata
+                        .labels
+                        .keys()
+                        .any(|key| key.starts_with("eks.amazonaws.com/"))
+            };
+            let on_aws = |node: &Node| {
+                node.spec
+                    .provider_id
+                    .as_deref()
+                    .is_some_and(|id| id.starts_with("aws:"))
+            };
+            self.eks = if nodes.iter().any(is_eks) {
+                Some(true)
+            } else if nodes.iter().any(on_aws) {
+                None
+            } else {
+                Some(false)
+            };
+        }
+        if self.domain.is_none() {
+            let maps = kubernetes
+                .configmaps
+                .value()
+                .map(Vec::as_slice)
+                .unwrap_or_default();
+            self.domain = maps.iter().find_map(corefile_domain);
+        }
+    }
+}
+
+/// The cluster domain: the first zone of the `kubernetes` plugin in the Corefile.
+fn corefile_domain(map: &ConfigMap) -> Option<Text> {
+    if map.metadata.name != "coredns" {
+        return None;
+    }
+    map.data.get("Corefile")?.lines().find_map(|line| {
+        let mut words = line.split_whitespace();
+        let zone = (words.next() == Some("kubernetes"))
+            .then(|| words.next())
+            .flatten()?;
+        let zone = zone.trim_end_matches(['.', '{']);
+        (!zone.is_empty()).then(|| zone.into())
+    })
 }

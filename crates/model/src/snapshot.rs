@@ -47,11 +47,14 @@ macro_rules! group {
                 $(see_gap(&self.$field, see);)*
             }
 
-            /// The same, with everything that nobody asked for marked as missing for `gap`'s reason.
-            /// The source of each gap stays its own.
-            pub fn fill_gaps(&mut self, gap: &Gap) {
-                $(if let Evidence::Absent(Gap { why: crate::Why::NotRequested, .. }) = &self.$field {
-                    self.$field = Evidence::Absent(Gap { source: Source::$source, ..gap.clone() });
+            /// Marks everything that nobody asked for with the gap that `why` gives for its source.
+            pub fn fill_gaps(&mut self, why: &impl Fn(Source) -> Gap) {
+                $(if let Evidence::Absent(Gap {
+                    why: crate::Why::NotRequested,
+                    ..
+                }) = &self.$field
+                {
+                    self.$field = Evidence::Absent(why(Source::$source));
                 })*
             }
         }
@@ -149,6 +152,12 @@ impl Default for Snapshot {
 }
 
 impl Snapshot {
+    /// Marks everything that nobody asked for with the gap that `why` gives for its source.
+    pub fn fill_gaps(&mut self, why: &impl Fn(Source) -> Gap) {
+        self.kubernetes.fill_gaps(why);
+        self.aws.fill_gaps(why);
+    }
+
     pub(crate) fn each_gap(&self, mut see: impl FnMut(&Gap)) {
         self.kubernetes.each_gap(&mut see);
         self.aws.each_gap(&mut see);

@@ -137,6 +137,31 @@ sources! {
     IdentityProbes = "probe/identity", rbac ["" / "pods" ["create" "get" "list" "watch" "delete"], "" / "pods/log" ["get"]], iam [];
 }
 
+impl Source {
+    /// The command whose output, saved to a file, gives this source; `None` for probes and logs of
+    /// no particular pod.
+    #[must_use]
+    pub fn saved_by(self) -> Option<String> {
+        let (service, name) = self.key().split_once('/')?;
+        let pascal = |resource: &str| format!("aws ec2 describe-{resource} --output json");
+        Some(match (service, name) {
+            ("k8s", "logs") => "kubectl -n kube-system logs POD --timestamps".to_owned(),
+            ("k8s", "cni-metrics") => return None,
+            ("k8s", "nodes" | "eniconfigs") => format!("kubectl get {name} -o json"),
+            ("k8s", _) => format!("kubectl get {name} -A -o json"),
+            ("sts", _) => "aws sts get-caller-identity --output json".to_owned(),
+            ("eks", "cluster") => "aws eks describe-cluster --name CLUSTER --output json".to_owned(),
+            ("eks", "nodegroups") => "aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name NAME --output json".to_owned(),
+            ("eks", _) => format!("aws eks list-{name} --cluster-name CLUSTER --output json"),
+            ("ec2", "prefix-lists") => "aws ec2 get-managed-prefix-list-entries --prefix-list-id ID --output json".to_owned(),
+            ("ec2", _) => pascal(name),
+            ("autoscaling", _) => "aws autoscaling describe-auto-scaling-groups --output json".to_owned(),
+            ("iam", _) => "aws iam simulate-principal-policy --policy-source-arn ROLE --action-names ACTIONS --output json".to_owned(),
+            _ => return None,
+        })
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.key())

@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::resolv::read_resolv;
 use crate::surroundings::Surroundings;
 use crate::text::bounded;
-use crate::{lookup, tcp};
+use crate::{http, imds, lookup, tcp, tls};
 
 /// Most probes in one plan: a line about each fits the stream.
 const MAX_PROBES: usize = 2000;
@@ -214,10 +214,28 @@ async fn probe(kind: ProbeKind, surroundings: Arc<Surroundings>) -> Outcome {
             let limit = Duration::from_millis(timeout_ms);
             tcp::probe(&host, port, tries, limit, surroundings).await
         }
-        ProbeKind::Tls { .. }
-        | ProbeKind::Http { .. }
-        | ProbeKind::Imds { .. }
-        | ProbeKind::Sts { .. } => Outcome::NotRun {
+        ProbeKind::Tls {
+            host,
+            port,
+            ca_pem,
+            timeout_ms,
+        } => {
+            let limit = Duration::from_millis(timeout_ms);
+            tls::probe(&host, port, ca_pem.as_deref(), limit, surroundings).await
+        }
+        ProbeKind::Http {
+            host,
+            port,
+            path,
+            timeout_ms,
+        } => {
+            let limit = Duration::from_millis(timeout_ms);
+            http::probe(&host, port, &path, limit, surroundings).await
+        }
+        ProbeKind::Imds { server, timeout_ms } => {
+            imds::probe(server, Duration::from_millis(timeout_ms), surroundings).await
+        }
+        ProbeKind::Sts { .. } => Outcome::NotRun {
             why: "this agent does not know the probe: use the agent image of the plugin's version"
                 .to_owned(),
         },

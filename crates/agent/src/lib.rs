@@ -10,14 +10,18 @@
 //! [`eksnet_probe::Outcome::NotRun`].
 
 mod agent;
+mod connect;
 mod dns;
 mod fault;
+mod http;
+mod imds;
 mod lookup;
 mod output;
 mod resolv;
 mod surroundings;
 mod tcp;
 mod text;
+mod tls;
 mod tries;
 
 pub use agent::{PlanError, Report, Stopped, run, run_with};

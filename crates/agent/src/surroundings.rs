@@ -27,6 +27,8 @@ pub struct Surroundings {
     pub resolv_conf: PathBuf,
     /// The static host table, `/etc/hosts` in a pod.
     pub hosts: PathBuf,
+    /// Roots that are trusted beside the public ones, PEM.
+    pub ca_pem: Option<String>,
     sockets: Semaphore,
     next_query: Mutex<Option<Instant>>,
 }
@@ -45,6 +47,7 @@ impl Surroundings {
         Self {
             resolv_conf,
             hosts,
+            ca_pem: None,
             sockets: Semaphore::new(socket_budget(raise_file_limit())),
             next_query: Mutex::new(None),
         }

@@ -174,7 +174,7 @@ pub struct TlsOutcome {
     /// Issuer of the server's own certificate, where one was shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// Detail of a failure.
+    /// Detail of a failure; of `not-connected` it is `dns OUTCOME` or `connect STATE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
     /// Milliseconds until the end.
@@ -195,7 +195,8 @@ pub struct HttpOutcome {
     pub skew_s: Option<i64>,
     /// Whether the answer has a header `x-amzn-RequestId`.
     pub aws_request_id: bool,
-    /// Why no answer came.
+    /// Why no answer came: `dns OUTCOME`, `connect STATE`, `tls STATE, certificate issued by ..`,
+    /// `timeout` or `no http: ..`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Milliseconds until the end.
@@ -206,7 +207,10 @@ pub struct HttpOutcome {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ImdsOutcome {
-    /// `ok`, `token-timeout`, `refused`, `no-route`, `status-401`, `status-403`, `status-404`, ...
+    /// `ok`; `token-timeout` (connected, but no answer to the token request: a hop limit of 1 looks
+    /// like this), `timeout` (a token, but no answer with it), `connect-timeout` (nothing comes
+    /// back: blocked), `refused`, `no-route`, `status-401`, `status-403`, `status-404`, ...,
+    /// `malformed`.
     pub state: String,
     /// The instance id, when all went well.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -39,10 +39,12 @@ cases! {
     dns_rejected
     dns_without_listener
     everything_times_out
+    imds_states
     ipv6_server
     local_filter
     lookup_as_a_client
     lookup_failures
     routes_missing
     tcp_states
+    tls_out_of_reach
 }

@@ -186,7 +186,8 @@ fn differs(expected: &Value, seen: &Value) -> Option<String> {
             return (slowest < wanted.as_f64()?)
                 .then(|| format!("the slowest took {slowest} ms, not {wanted} ms"));
         }
-        let found = seen.get(key).cloned().unwrap_or(json!("absent"));
+        let found = seen.get(key).filter(|found| !found.is_null()).cloned();
+        let found = found.unwrap_or(json!("absent"));
         (found != *wanted).then(|| format!("{key} is {found}, not {wanted}"))
     })
 }

@@ -13,11 +13,14 @@
 //!
 //! Everything here is data and pure functions: no clock, no files, no network.
 
+mod authors;
 pub mod aws;
 mod bundle;
 mod check;
 mod cluster;
 mod component;
+pub mod dns;
+pub mod endpoints;
 mod evidence;
 mod finding;
 pub mod iam;
@@ -38,6 +41,8 @@ pub use bundle::{BUNDLE_SCHEMA, BundleError};
 pub use check::{Check, Cx, Meta, Stop, Symptom, View};
 pub use cluster::{ClusterFacts, Origin, OriginKind};
 pub use component::{Component, Running};
+pub use dns::{ClusterDns, DnsEndpoint};
+pub use endpoints::AwsEndpoint;
 pub use evidence::{Evidence, Gap, Why};
 pub use finding::{
     Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,

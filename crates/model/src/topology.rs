@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use crate::aws::{
     self, GroupIdentifier, Instance, NetworkAcl, NetworkInterface, RouteTable, Subnet,
 };
-use crate::kubernetes::{Node, Pod};
+use crate::kubernetes::{DaemonSet, EndpointSlice, Node, Pod, Service};
 use crate::{Component, Snapshot, Text};
 
 /// Indices over a snapshot. Built from the sources that are there: what is not found here may be
@@ -132,6 +132,37 @@ impl<'a> Topology<'a> {
     #[must_use]
     pub fn pod_by_ip(&self, ip: IpAddr) -> Option<&'a Pod> {
         self.pods_by_ip.get(&ip).copied()
+    }
+
+    /// All pods, by namespace and name.
+    pub fn pods(&self) -> impl Iterator<Item = &'a Pod> {
+        self.pods.values().copied()
+    }
+
+    /// The Service of that namespace and name.
+    #[must_use]
+    pub fn service(&self, namespace: &str, name: &str) -> Option<&'a Service> {
+        list(self.snapshot.kubernetes.services.value())
+            .iter()
+            .find(|service| {
+                service.metadata.namespace == namespace && service.metadata.name == name
+            })
+    }
+
+    /// All EndpointSlices.
+    pub fn endpoint_slices(&self) -> impl Iterator<Item = &'a EndpointSlice> {
+        list(self.snapshot.kubernetes.endpointslices.value()).iter()
+    }
+
+    /// All DaemonSets.
+    pub fn daemonsets(&self) -> impl Iterator<Item = &'a DaemonSet> {
+        list(self.snapshot.kubernetes.daemonsets.value()).iter()
+    }
+
+    /// Whether EKS Pod Identity has an association in this cluster.
+    #[must_use]
+    pub fn uses_pod_identity(&self) -> bool {
+        !list(self.snapshot.aws.pod_identity_associations.value()).is_empty()
     }
 
     /// The pods that run a component, by namespace and name.

@@ -12,6 +12,7 @@ mod clock;
 mod kubeconfig;
 mod kubelet;
 mod net;
+mod require;
 mod state;
 
 pub use api::access::{Access, Rule};
@@ -26,4 +27,5 @@ pub use net::audit::{Audit, Request};
 pub use net::faults::{Action, FaultRule};
 pub use net::matching::Match;
 pub use net::reply::Reply;
+pub use require::{kubectl, netns, require};
 pub use state::registry::Resource;

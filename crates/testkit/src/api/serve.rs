@@ -97,6 +97,20 @@ impl Serve for Api {
     }
 }
 
+/// Bodies in protobuf (as some typed clients send) or YAML are refused, rather than misread.
+fn speaks_json(request: &Request) -> Result<(), Refusal> {
+    let kind = request.header("content-type").unwrap_or("application/json");
+    let kind = kind.split(';').next().unwrap_or_default();
+    let writes = matches!(request.method.as_str(), "POST" | "PUT");
+    if !writes || kind == "application/json" {
+        return Ok(());
+    }
+    let message = format!(
+        "the body of the request was in an unknown format - accepted media types include: application/json, not {kind}"
+    );
+    Err(Refusal::new(415, "UnsupportedMediaType", message))
+}
+
 impl Api {
     async fn dispatch(
         self: Arc<Self>,
@@ -132,6 +146,7 @@ impl Api {
         if !self.access().allows(&ask) {
             return Err(Access::refusal(&ask, &user, resource.as_ref()));
         }
+        speaks_json(&request)?;
         if let Some(reply) = review::answer(&self, &request, &route, &user) {
             return Ok(reply);
         }

@@ -54,7 +54,14 @@ async fn attempt(api: &Arc<Api>, pod: &Value, program: &Path) -> std::io::Result
     let here = |text: &str| relocate(&expand(text, &variables), &moved);
     let mut command = tokio::process::Command::new(program);
     command
-        .args(list(&container["args"]).filter_map(Value::as_str).map(here))
+        .args(
+            // The first word of a command names the program, which is given here.
+            list(&container["command"])
+                .skip(1)
+                .chain(list(&container["args"]))
+                .filter_map(Value::as_str)
+                .map(here),
+        )
         .env_clear()
         .envs(variables.iter().map(|(name, value)| (name, here(value))))
         .env("EKSNET_TERMINATION_LOG", &message_file)
@@ -123,23 +130,22 @@ fn mount(
     Ok(())
 }
 
-/// Replaces paths of the container, also behind `--flag=`, by those of the folder.
+/// Replaces paths of the container, also behind `--flag=` and `@`, by those of the folder.
 fn relocate(text: &str, moved: &[(String, String)]) -> String {
-    let (flag, value) = match text.split_once('=') {
-        Some((flag, value)) if flag.starts_with('-') => (Some(flag), value),
-        _ => (None, text),
+    let (lead, path) = match text.split_once('=') {
+        Some((flag, path)) if flag.starts_with('-') => (format!("{flag}="), path),
+        _ => match text.strip_prefix('@') {
+            Some(path) => ("@".to_owned(), path),
+            None => (String::new(), text),
+        },
     };
-    let value = moved
+    moved
         .iter()
         .find_map(|(from, to)| {
-            let rest = value.strip_prefix(from.as_str())?;
-            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{to}{rest}"))
+            let rest = path.strip_prefix(from.as_str())?;
+            (rest.is_empty() || rest.starts_with('/')).then(|| format!("{lead}{to}{rest}"))
         })
-        .unwrap_or_else(|| value.to_owned());
-    match flag {
-        Some(flag) => format!("{flag}={value}"),
-        None => value,
-    }
+        .unwrap_or_else(|| text.to_owned())
 }
 
 /// `$(VAR)` by its value where it has one, `$$` by `$`
@@ -184,9 +190,10 @@ mod tests {
     }
 
     #[test]
-    fn mounted_paths_move_also_behind_a_flag() {
+    fn mounted_paths_move_also_behind_a_flag_or_an_at_sign() {
         let moved = vec![("/plan".to_owned(), "/t/plan".to_owned())];
         assert_eq!(relocate("--file=/plan/p", &moved), "--file=/t/plan/p");
+        assert_eq!(relocate("@/plan/p", &moved), "@/t/plan/p");
         assert_eq!(relocate("/plan", &moved), "/t/plan");
         assert_eq!(relocate("/planet", &moved), "/planet");
     }

@@ -22,10 +22,11 @@ pub(crate) struct Exit {
 }
 
 pub(crate) async fn pod(api: Arc<Api>, pod: Arc<Value>, script: PodScript, agent: Option<PathBuf>) {
+    let host = host(&api, &pod);
     api.set_status(&pod, |status| {
         let stamp = json!(api.config.clock.stamp());
         status["startTime"] = stamp.clone();
-        status["hostIP"] = json!(host(&api, &pod));
+        status["hostIP"] = json!(host);
         status["conditions"] =
             json!([{"type": "PodScheduled", "status": "True", "lastTransitionTime": stamp}]);
     });

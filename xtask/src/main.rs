@@ -1,2 +1,73 @@
-//! Developer commands.
-fn main() {}
+//! Developer commands: `cargo xtask COMMAND`.
+//!
+//! They run the built binaries and depend on no crate of the workspace, so that they build in
+//! seconds and cannot disagree with what users run.
+
+mod agent;
+mod build;
+mod docs;
+mod image;
+mod new_check;
+mod release;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", about = "Developer commands of kubectl-eksnet")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make the folder of a new check and refresh its family's list.
+    NewCheck {
+        /// Family, such as `cni`.
+        family: String,
+        /// Slug, such as `subnet-low-ips`.
+        slug: String,
+    },
+    /// Refresh every family's list of checks.
+    Registry,
+    /// Write the documents that are generated from the code.
+    Docs {
+        /// Write nothing; fail when a document is out of date.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the static agent and print its path.
+    Agent,
+    /// Write the agent's image as an archive that `docker load`, `podman load` and `ctr images
+    /// import` take.
+    AgentImage {
+        /// File to write.
+        #[arg(short, long, default_value = "dist/eksnet-agent-image.tar")]
+        output: PathBuf,
+        /// Static binary to put in; built when not given.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+    },
+    /// Build the release archive of this platform and render krew-manifest.yaml from it.
+    Release {
+        /// Folder for the archives.
+        #[arg(short, long, default_value = "dist")]
+        output: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Args::parse().command {
+        Command::NewCheck { family, slug } => new_check::run(&family, &slug),
+        Command::Registry => new_check::refresh_all(),
+        Command::Docs { check } => docs::run(check),
+        Command::Agent => {
+            println!("{}", agent::build()?.display());
+            Ok(())
+        }
+        Command::AgentImage { output, binary } => image::run(&output, binary),
+        Command::Release { output } => release::run(&output),
+    }
+}

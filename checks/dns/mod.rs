@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod coredns_no_ready_endpoints;
+
+pub(crate) const CHECKS: &[&Check] = &[&coredns_no_ready_endpoints::CHECK];

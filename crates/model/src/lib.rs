@@ -27,6 +27,7 @@ pub mod iam;
 pub mod kubernetes;
 mod logs;
 mod outcome;
+mod paths;
 mod probes;
 mod report;
 mod run;
@@ -51,6 +52,7 @@ pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
 };
 pub use outcome::{Outcome, OutcomeState};
+pub use paths::DnsPath;
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};
 pub use report::{
     Created, Diagnosis, FindingEntry, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster, Tool,

@@ -76,7 +76,6 @@ pub(crate) fn answer(api: Arc<Api>, call: &Call) -> Result<Reply, Refusal> {
 impl Watch {
     async fn run(&self, from: Option<u64>, out: &mpsc::Sender<Bytes>) {
         let mut changes = self.api.shared.changes();
-        changes.mark_unchanged();
         let (mut seen, first) = match from {
             Some(revision) => (revision, Vec::new()),
             None => self.api.shared.read(|store| {

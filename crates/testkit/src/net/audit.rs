@@ -23,6 +23,8 @@ pub struct Request {
     pub method: String,
     /// Path, percent-encoding undone, without the query.
     pub path: String,
+    /// Path as sent.
+    pub raw_path: String,
     /// Query as sent, without the question mark.
     pub query: String,
     /// Decoded query parameters and, for AWS, form fields, in the order sent.

@@ -154,6 +154,7 @@ async fn exchange<S: Serve>(
     let mut request = Request {
         method: parts.method.to_string(),
         path: decode(parts.uri.path(), false),
+        raw_path: parts.uri.path().to_owned(),
         params: pairs(&query),
         query,
         body,

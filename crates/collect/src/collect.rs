@@ -1,0 +1,145 @@
+//! One run: from a connection to a snapshot.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use eksnet_model::{Gap, Origin, OriginKind, Snapshot, Source, Text, Time, Why};
+use tokio::time::Instant;
+
+use crate::kubernetes::facts;
+use crate::kubernetes::sources::Lists;
+use crate::pods::Cleanup;
+use crate::watch::Watch;
+use crate::{Connection, Progress, Request};
+
+/// What a run collected.
+#[derive(Clone, Debug)]
+pub struct Collected {
+    /// The evidence.
+    pub snapshot: Snapshot,
+    /// Milliseconds per phase: `kubernetes`, `aws`, `logs`, `metrics`, `probes`, `total`.
+    pub timings: BTreeMap<Text, u64>,
+}
+
+/// Why a run ended without a snapshot. All else that goes wrong is a gap in the snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CollectError {
+    /// The EKS cluster that AWS describes is not the cluster that the context leads to: evidence of
+    /// two clusters must never be mixed. Exit 2.
+    #[error("{0}")]
+    IdentityMismatch(Text),
+    /// `--as-workload` names what does not exist. Exit 2.
+    #[error("--as-workload {workload}: {why}")]
+    Workload {
+        /// What was asked for.
+        workload: Text,
+        /// What came back.
+        why: Text,
+    },
+    /// `--nodes` names nodes that do not exist. Exit 2.
+    #[error("--nodes names {0}, which the cluster does not have")]
+    Nodes(Text),
+}
+
+/// Collects what `request` asks for.
+///
+/// Every pod that is created is registered with `cleanup` before its request is sent, and deleted
+/// at the end. A caller that gives this future up (on a signal) runs [`Cleanup::cleanup`] itself;
+/// running it in any case is safe.
+///
+/// # Errors
+/// [`CollectError`]; whatever the cluster or AWS refuse is a gap in the snapshot instead.
+pub async fn collect(
+    connection: &Connection,
+    request: &Request,
+    cleanup: &Cleanup,
+    progress: &dyn Progress,
+) -> Result<Collected, CollectError> {
+    let started = Instant::now();
+    let taken_at = Time(jiff::Timestamp::now());
+    let _ = cleanup;
+    let budget = Budget::new(started, request.timeout);
+    let fallback = fallback_namespaces(connection, request);
+    let lists = Lists {
+        api: &connection.api,
+        sources: &request.sources,
+        fallback: &fallback,
+        deadline: budget.reading,
+        watch: Watch(progress),
+    };
+    let mut timings = BTreeMap::new();
+    let mut snapshot = Snapshot {
+        origin: Origin {
+            kind: OriginKind::Cluster,
+            name: connection.hints().context_name.as_str().into(),
+        },
+        taken_at: Some(taken_at),
+        ..Snapshot::default()
+    };
+    lists.fetch(&mut snapshot.kubernetes).await;
+    timings.insert("kubernetes".into(), millis(started.elapsed()));
+    facts::learn(&mut snapshot, connection);
+    mark_flags(&mut snapshot, request);
+    timings.insert("total".into(), millis(started.elapsed()));
+    Ok(Collected { snapshot, timings })
+}
+
+pub(crate) fn millis(elapsed: Duration) -> u64 {
+    u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// How the time of a run is shared out.
+#[derive(Clone, Copy, Debug)]
+struct Budget {
+    /// Until when lists and AWS are read: half of the time, so that probes get theirs.
+    reading: Instant,
+}
+
+impl Budget {
+    fn new(started: Instant, timeout: Duration) -> Self {
+        Self {
+            reading: started + timeout / 2,
+        }
+    }
+}
+
+/// Namespaces that are listed where listing all of them is refused: what networking hangs on, where
+/// the probes stand, and what the user works in.
+fn fallback_namespaces(connection: &Connection, request: &Request) -> Vec<String> {
+    let mut namespaces = vec!["kube-system".to_owned()];
+    let own = request
+        .namespaces
+        .iter()
+        .chain([&request.probe_namespace])
+        .map(String::as_str)
+        .chain([connection.namespace()])
+        .chain(
+            request
+                .as_workload
+                .as_ref()
+                .map(|workload| workload.namespace.as_str()),
+        );
+    for namespace in own {
+        if !namespace.is_empty() && namespaces.iter().all(|known| known != namespace) {
+            namespaces.push(namespace.to_owned());
+        }
+    }
+    namespaces
+}
+
+/// Sources that a flag switched off say which.
+fn mark_flags(snapshot: &mut Snapshot, request: &Request) {
+    let off = |source, flag: &str| {
+        let detail = format!("{flag} was given");
+        let closes = format!("a run without {flag}");
+        Gap::new(source, Why::NotRequested, detail).closed_by(closes)
+    };
+    if request.no_aws {
+        snapshot.aws.fill_gaps(&|source| off(source, "--no-aws"));
+    }
+    if request.no_probe {
+        snapshot.probes = eksnet_model::Evidence::Absent(off(Source::Probes, "--no-probe"));
+        snapshot.identity_probes =
+            eksnet_model::Evidence::Absent(off(Source::IdentityProbes, "--no-probe"));
+    }
+}

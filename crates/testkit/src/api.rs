@@ -17,6 +17,6 @@ mod route;
 pub(crate) mod serve;
 mod status;
 mod table;
-mod update;
+pub(crate) mod update;
 mod validation;
 mod watch;

@@ -5,7 +5,9 @@ mod client;
 use std::process::Command;
 
 use client::Answer as Got;
-use eksnet_testkit::{Action, Answer, FakeAws, FaultRule, Match, Moto, aws_pages, require};
+use eksnet_testkit::{
+    Action, Answer, FakeApi, FakeAws, FaultRule, Match, Moto, aws_pages, require,
+};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -156,6 +158,30 @@ async fn throttling_ends_and_faults_hit_by_action() {
             .contains("<Code>ExpiredToken</Code><Message>over</Message>")
     );
     assert_eq!(aws.audit().count(&Match::verb("DescribeVpcs", "ec2")), 3);
+}
+
+#[tokio::test]
+async fn a_cluster_is_described_with_the_identity_of_its_api_server() {
+    let (api, aws) = (FakeApi::start(), FakeAws::start());
+    aws.eks_cluster(
+        "prod",
+        &api,
+        &json!({"version": "1.34", "resourcesVpcConfig": {"vpcId": "vpc-1"}}),
+    );
+    let cluster = eks(&aws, "/clusters/prod").await.json()["cluster"].clone();
+    assert_eq!(cluster["endpoint"], api.url());
+    let kubeconfig = std::fs::read(api.kubeconfig().write().path()).expect("a file");
+    let kubeconfig: Value = serde_json::from_slice(&kubeconfig).expect("JSON");
+    assert_eq!(
+        cluster["certificateAuthority"]["data"],
+        kubeconfig["clusters"][0]["cluster"]["certificate-authority-data"]
+    );
+    assert_eq!(
+        (&cluster["version"], &cluster["resourcesVpcConfig"]["vpcId"]),
+        (&json!("1.34"), &json!("vpc-1"))
+    );
+    assert_eq!(cluster["resourcesVpcConfig"]["endpointPublicAccess"], true);
+    assert_eq!(eks(&aws, "/clusters/other").await.status, 404);
 }
 
 #[test]

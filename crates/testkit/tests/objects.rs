@@ -3,7 +3,7 @@
 mod client;
 
 use client::{ask, get, names};
-use eksnet_testkit::{FakeApi, Match, Resource};
+use eksnet_testkit::{FakeApi, Match, Reply, Resource};
 use serde_json::{Value, json};
 
 fn node(name: &str) -> Value {
@@ -342,7 +342,7 @@ async fn a_pod_proxy_reaches_what_listens_and_refuses_what_does_not() {
         .object(pod("kube-system", "aws-node-x", "n1"))
         .start();
     api.pod_proxy("kube-system", "aws-node-*", 61678, "/metrics", |_| {
-        eksnet_testkit::Reply::text(200, "awscni_eni_max 3\n")
+        Reply::text(200, "awscni_eni_max 3\n")
     });
     let path = "/api/v1/namespaces/kube-system/pods/aws-node-x";
     assert_eq!(
@@ -383,4 +383,23 @@ async fn large_answers_are_compressed_for_those_who_ask() {
         .send()
         .await;
     assert_eq!(small.header("content-encoding"), None);
+}
+
+#[tokio::test]
+async fn a_test_may_answer_in_place_of_the_server() {
+    let api = five_pods();
+    api.respond(
+        Match::verb("list", "pods").has_param("continue"),
+        |request| {
+            Reply::json(
+                200,
+                &json!({"kind": "PodList", "token": request.param("continue")}),
+            )
+        },
+    );
+    assert_eq!(
+        get(&api, "/api/v1/pods?continue=x").await.json()["token"],
+        "x"
+    );
+    assert_eq!(names(&get(&api, "/api/v1/pods").await.json()).len(), 5);
 }

@@ -20,7 +20,7 @@ use crate::net::audit::Audit;
 use crate::net::faults::{FaultRule, Faults};
 use crate::net::server::{Common, Server};
 use crate::net::tls;
-use crate::state::registry::{self, Resource};
+use crate::state::registry::Resource;
 use crate::state::store::{Shared, Store};
 
 /// What stays the same while a server runs.
@@ -117,7 +117,7 @@ impl FakeApiBuilder {
     /// # Panics
     /// When the plural is none of those.
     pub fn custom_resource(self, plural: &str) -> Self {
-        match registry::well_known(plural) {
+        match Resource::well_known(plural) {
             Some(resource) => self.resource(resource),
             None => panic!("{plural} is no well-known custom resource: register it by `resource`"),
         }
@@ -273,6 +273,7 @@ impl FakeApiBuilder {
             access: Mutex::new(self.access),
             logs: Logs::default(),
             proxies: Proxies::default(),
+            responders: Mutex::default(),
             kubelet: self.kubelet,
         });
         let (audit, faults) = (Arc::new(Audit::default()), Arc::new(self.faults));

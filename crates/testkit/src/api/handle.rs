@@ -14,6 +14,7 @@ use crate::kubeconfig::KubeconfigBuilder;
 use crate::kubelet::script::PodScript;
 use crate::net::audit::{Audit, Request};
 use crate::net::faults::{FaultRule, Faults};
+use crate::net::matching::Match;
 use crate::net::reply::Reply;
 use crate::net::server::Server;
 use crate::state::registry::Key;
@@ -266,6 +267,20 @@ impl FakeApi {
         self.api
             .proxies
             .add((plural, namespace, name), port, path, Arc::new(answer));
+    }
+
+    /// Answers some requests in place of the server, ahead of access rules: for bodies that no
+    /// stored objects give, such as lists too large to hold.
+    pub fn respond(
+        &self,
+        which: Match,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+    ) {
+        self.api
+            .responders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((which, Arc::new(answer)));
     }
 
     /// Forgets the history of changes: open continue tokens and revisions of watches are expired.

@@ -16,6 +16,7 @@ use crate::api::{collection, create, delete, discovery, logs, proxy, review, upd
 use crate::kubelet::Kubelet;
 use crate::net::audit::Request;
 use crate::net::faults::Action;
+use crate::net::matching::Match;
 use crate::net::reply::{Payload, Reply};
 use crate::net::server::Serve;
 use crate::state::registry::Resource;
@@ -23,6 +24,8 @@ use crate::state::store::{Shared, place};
 
 /// Above this size the real server compresses for clients that ask for it.
 const GZIP_FROM: usize = 128 * 1024;
+
+type Handler = Arc<dyn Fn(&Request) -> Reply + Send + Sync>;
 
 /// One fake API server, shared by its connections, its kubelets and the test.
 pub(crate) struct Api {
@@ -32,6 +35,8 @@ pub(crate) struct Api {
     pub(crate) logs: Logs,
     pub(crate) proxies: Proxies,
     pub(crate) kubelet: Kubelet,
+    /// What the test answers itself.
+    pub(crate) responders: Mutex<Vec<(Match, Handler)>>,
 }
 
 /// A request on a resource that exists, by someone who may.
@@ -118,6 +123,9 @@ impl Api {
         fault: Option<Action>,
     ) -> Result<Reply, Refusal> {
         let user = self.authenticate(&request)?;
+        if let Some(handler) = self.responder(&request) {
+            return Ok(handler(&request));
+        }
         let route = Route::parse(&request.path).filter(|route| !route.resource.is_empty());
         let Some(route) = route else {
             let ask = Ask {
@@ -189,6 +197,16 @@ impl Api {
             )),
             _ => Err(Refusal::no_such_resource()),
         }
+    }
+
+    /// The last responder added that is for the request.
+    fn responder(&self, request: &Request) -> Option<Handler> {
+        let responders = self
+            .responders
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut for_it = responders.iter().rev().filter(|(of, _)| of.holds(request));
+        for_it.next().map(|(_, handler)| handler.clone())
     }
 
     /// Who asks; impersonation is taken at its word.

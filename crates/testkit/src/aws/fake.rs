@@ -6,8 +6,12 @@ use std::path::Path;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use serde_json::json;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
 
+use crate::FakeApi;
+use crate::api::update::merge;
 use crate::aws::answer::Answer;
 use crate::aws::call::{AwsCall, Protocol};
 use crate::net::audit::{Audit, Request};
@@ -139,6 +143,53 @@ impl FakeAws {
     ) {
         let answer = answer.into();
         self.add(service, action, Some(times), move |_| answer.clone());
+    }
+
+    /// Answers `eks:DescribeCluster` for the cluster whose API server is `api`: its endpoint and
+    /// its authority, so that both sides agree on who they are. `fields` are merged over the rest
+    /// of the `cluster` object.
+    ///
+    /// ```
+    /// use eksnet_testkit::{FakeApi, FakeAws};
+    /// use serde_json::json;
+    ///
+    /// let (api, aws) = (FakeApi::start(), FakeAws::start());
+    /// aws.eks_cluster("prod", &api, &json!({"version": "1.34"}));
+    /// ```
+    pub fn eks_cluster(&self, name: &str, api: &FakeApi, fields: &Value) {
+        let mut cluster = json!({
+            "name": name,
+            "arn": format!("arn:aws:eks:us-west-2:123456789012:cluster/{name}"),
+            "createdAt": 1_767_225_600.0,
+            "version": "1.33",
+            "platformVersion": "eks.10",
+            "status": "ACTIVE",
+            "endpoint": api.url(),
+            "certificateAuthority": {"data": STANDARD.encode(api.ca_pem().unwrap_or_default())},
+            "roleArn": "arn:aws:iam::123456789012:role/cluster",
+            "resourcesVpcConfig": {
+                "subnetIds": [],
+                "securityGroupIds": [],
+                "vpcId": "vpc-0123456789abcdef0",
+                "endpointPublicAccess": true,
+                "endpointPrivateAccess": true,
+                "publicAccessCidrs": ["0.0.0.0/0"],
+            },
+            "kubernetesNetworkConfig": {"serviceIpv4Cidr": "10.100.0.0/16", "ipFamily": "ipv4"},
+            "tags": {},
+        });
+        merge(&mut cluster, fields);
+        let name = name.to_owned();
+        self.on("eks", "DescribeCluster", move |call| {
+            match call.param("name") {
+                Some(asked) if asked == name => json!({"cluster": cluster}).into(),
+                asked => {
+                    let asked = asked.unwrap_or_default();
+                    let message = format!("No cluster found for name: {asked}.");
+                    Answer::error(404, "ResourceNotFoundException", &message)
+                }
+            }
+        });
     }
 
     /// Answers with the files of a folder: `SERVICE.ACTION.json` and `SERVICE.ACTION.xml`, each a

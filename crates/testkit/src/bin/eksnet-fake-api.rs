@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use eksnet_testkit::FakeApi;
+use eksnet_testkit::{FakeApi, Resource};
 
 /// Serves Kubernetes objects from files, with fake kubelets for the pods that are created
 ///
@@ -60,7 +60,9 @@ fn serve(options: &Options) -> Result<(), String> {
         builder = builder.plain_http();
     }
     for plural in &options.custom_resource {
-        builder = builder.custom_resource(plural);
+        let resource = Resource::well_known(plural)
+            .ok_or_else(|| format!("{plural} is no custom resource of EKS or Karpenter"))?;
+        builder = builder.resource(resource);
     }
     let api = builder
         .try_start()

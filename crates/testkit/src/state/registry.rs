@@ -37,6 +37,19 @@ impl Resource {
         }
     }
 
+    /// One of the custom resources that EKS and Karpenter bring, by its plural, such as
+    /// `eniconfigs` or `nodepools`; `None` for others.
+    #[must_use]
+    pub fn well_known(plural: &str) -> Option<Self> {
+        let (api_version, plural, kind, namespaced) =
+            WELL_KNOWN.iter().find(|(_, known, ..)| *known == plural)?;
+        let resource = Self::custom(api_version, plural, kind);
+        Some(Self {
+            namespaced: *namespaced,
+            ..resource
+        })
+    }
+
     /// The same, at cluster scope.
     #[must_use]
     pub fn at_cluster_scope(mut self) -> Self {
@@ -299,20 +312,6 @@ pub(crate) fn built_in() -> Vec<Resource> {
             }
         })
         .collect()
-}
-
-/// The well-known custom resource with this plural.
-pub(crate) fn well_known(plural: &str) -> Option<Resource> {
-    WELL_KNOWN
-        .iter()
-        .find(|(_, known, ..)| *known == plural)
-        .map(|(api, plural, kind, namespaced)| {
-            let resource = Resource::custom(api, plural, kind);
-            Resource {
-                namespaced: *namespaced,
-                ..resource
-            }
-        })
 }
 
 /// What serves an object of a kind that nobody registered: the well-known plural, else the

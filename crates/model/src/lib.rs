@@ -14,11 +14,13 @@
 //! Everything here is data and pure functions: no clock, no files, no network.
 
 mod authors;
+mod autoscaler;
 pub mod aws;
 mod bundle;
 mod check;
 mod cluster;
 mod component;
+mod deployed;
 pub mod dns;
 pub mod endpoints;
 mod evidence;
@@ -38,10 +40,15 @@ mod text;
 mod time;
 mod topology;
 
+pub use autoscaler::{
+    ClusterAutoscaler, DISCOVERY_PREFIX, Discovery, Instead, Lack, NamedGroup, SystemPods,
+    TagFilter, go_seconds, go_time,
+};
 pub use bundle::{BUNDLE_SCHEMA, BundleError};
 pub use check::{Check, Cx, Meta, Stop, Symptom, View};
 pub use cluster::{ClusterFacts, Origin, OriginKind};
 pub use component::{Component, Running};
+pub use deployed::Deployed;
 pub use dns::{ClusterDns, DnsEndpoint};
 pub use endpoints::AwsEndpoint;
 pub use evidence::{Evidence, Gap, Why};

@@ -16,7 +16,7 @@ use crate::output::Output;
 use crate::resolv::read_resolv;
 use crate::surroundings::Surroundings;
 use crate::text::bounded;
-use crate::{http, imds, lookup, tcp, tls};
+use crate::{http, imds, lookup, sts, tcp, tls};
 
 /// Most probes in one plan: a line about each fits the stream.
 const MAX_PROBES: usize = 2000;
@@ -235,10 +235,14 @@ async fn probe(kind: ProbeKind, surroundings: Arc<Surroundings>) -> Outcome {
         ProbeKind::Imds { server, timeout_ms } => {
             imds::probe(server, Duration::from_millis(timeout_ms), surroundings).await
         }
-        ProbeKind::Sts { .. } => Outcome::NotRun {
-            why: "this agent does not know the probe: use the agent image of the plugin's version"
-                .to_owned(),
-        },
+        ProbeKind::Sts {
+            region,
+            endpoint,
+            timeout_ms,
+        } => {
+            let limit = Duration::from_millis(timeout_ms);
+            sts::probe(region, endpoint, limit, surroundings).await
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! `P.imds`: a session token, and with it the instance id, from the instance metadata service.
+//! The instance metadata service: `P.imds`, and how credentials of the node's role are read.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use eksnet_probe::{ImdsOutcome, Outcome, TcpState};
 use http_body_util::Full;
+use hyper::Request;
 use hyper::body::Bytes;
-use hyper::header::HOST;
-use hyper::{Request, Response};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
-use crate::connect::{Unconnected, connect, word};
+use crate::connect::word;
 use crate::dns::milliseconds;
-use crate::http::exchange;
+use crate::http::{Unanswered, fetch};
 use crate::surroundings::Surroundings;
 use crate::text::bounded;
 
@@ -27,10 +26,15 @@ pub(crate) async fn probe(
     surroundings: Arc<Surroundings>,
 ) -> Outcome {
     let start = Instant::now();
-    let asked = instance_id(server, limit, &surroundings).await;
+    let service = Service::new(&format!("http://{server}"), limit, surroundings);
+    let asked = async {
+        let token = service.token().await?;
+        service.get("/latest/meta-data/instance-id", &token).await
+    };
+    let asked = asked.await;
     let elapsed_ms = milliseconds(start.elapsed());
     let (state, instance_id) = match asked {
-        Ok(id) => ("ok".to_owned(), Some(id)),
+        Ok(id) => ("ok".to_owned(), Some(bounded(&id))),
         Err(Unavailable::State(state)) => (state, None),
         Err(Unavailable::NotAsked(why)) => return Outcome::NotRun { why },
     };
@@ -41,61 +45,82 @@ pub(crate) async fn probe(
     })
 }
 
-enum Unavailable {
+/// The service at one address.
+pub(crate) struct Service {
+    base: String,
+    limit: Duration,
+    surroundings: Arc<Surroundings>,
+}
+
+/// Why the service gave nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Unavailable {
+    /// A word of [`ImdsOutcome::state`].
     State(String),
+    /// The agent could not ask.
     NotAsked(String),
 }
 
-impl Unavailable {
-    fn state(state: &str) -> Self {
-        Self::State(state.to_owned())
+/// A session token. It has no `Debug` and never leaves the agent.
+pub(crate) struct Token(Bytes);
+
+impl Service {
+    /// The service at `base`, such as `http://169.254.169.254`; each request may take `limit`.
+    pub(crate) fn new(base: &str, limit: Duration, surroundings: Arc<Surroundings>) -> Self {
+        Self {
+            base: base.trim_end_matches('/').to_owned(),
+            limit,
+            surroundings,
+        }
+    }
+
+    /// A token for the next minute.
+    pub(crate) async fn token(&self) -> Result<Token, Unavailable> {
+        let request = Request::put(format!("{}/latest/api/token", self.base))
+            .header("x-aws-ec2-metadata-token-ttl-seconds", 60);
+        self.send(request, "token-timeout").await.map(Token)
+    }
+
+    /// The text at `path`, which is never empty.
+    pub(crate) async fn get(&self, path: &str, token: &Token) -> Result<String, Unavailable> {
+        let request = Request::get(format!("{}{path}", self.base))
+            .header("x-aws-ec2-metadata-token", token.0.as_ref());
+        let body = self.send(request, "timeout").await?;
+        match std::str::from_utf8(&body).map(str::trim) {
+            Ok(text) if !text.is_empty() => Ok(text.to_owned()),
+            _ => Err(malformed()),
+        }
+    }
+
+    async fn send(
+        &self,
+        request: hyper::http::request::Builder,
+        unanswered: &str,
+    ) -> Result<Bytes, Unavailable> {
+        // A token of bytes that no header may hold is as good as none.
+        let request = request.body(Full::default()).map_err(|_| malformed())?;
+        let deadline = Instant::now() + self.limit;
+        let answer = fetch(request, deadline, &self.surroundings)
+            .await
+            .map_err(|failure| match failure {
+                Unanswered::Timeout => Unavailable::State(unanswered.to_owned()),
+                Unanswered::Connect(TcpState::Timeout) => {
+                    Unavailable::State("connect-timeout".to_owned())
+                }
+                Unanswered::Connect(state) => Unavailable::State(word(&state)),
+                Unanswered::NotAsked(why) => Unavailable::NotAsked(why),
+                Unanswered::NoHttp(_) => malformed(),
+                Unanswered::Dns(_) | Unanswered::Tls { .. } => {
+                    Unavailable::State(failure.to_string())
+                }
+            })?;
+        match answer.status().as_u16() {
+            200 => Ok(answer.into_body()),
+            status => Err(Unavailable::State(format!("status-{status}"))),
+        }
     }
 }
 
-async fn instance_id(
-    server: SocketAddr,
-    limit: Duration,
-    surroundings: &Arc<Surroundings>,
-) -> Result<String, Unavailable> {
-    let put = Request::put("/latest/api/token").header("x-aws-ec2-metadata-token-ttl-seconds", 60);
-    let token = send(put, server, limit, "token-timeout", surroundings).await?;
-    let get = Request::get("/latest/meta-data/instance-id")
-        .header("x-aws-ec2-metadata-token", token.body().as_ref());
-    let id = send(get, server, limit, "timeout", surroundings).await?;
-    match std::str::from_utf8(id.body()).map(str::trim) {
-        Ok(id) if !id.is_empty() => Ok(bounded(id)),
-        _ => Err(Unavailable::state("malformed")),
-    }
-}
-
-async fn send(
-    request: hyper::http::request::Builder,
-    server: SocketAddr,
-    limit: Duration,
-    unanswered: &str,
-    surroundings: &Arc<Surroundings>,
-) -> Result<Response<Bytes>, Unavailable> {
-    // A token of bytes that no header may hold is as good as none.
-    let request = request
-        .header(HOST, server.ip().to_string())
-        .body(Full::default())
-        .map_err(|_| Unavailable::state("malformed"))?;
-    let deadline = Instant::now() + limit;
-    let host = server.ip().to_string();
-    let stream = connect(&host, server.port(), deadline, surroundings)
-        .await
-        .map_err(|failure| match failure {
-            Unconnected::Tcp(TcpState::Timeout) => Unavailable::state("connect-timeout"),
-            Unconnected::Tcp(state) => Unavailable::State(word(&state)),
-            Unconnected::Dns(outcome) => Unavailable::State(word(&outcome)),
-            Unconnected::NotTried(why) => Unavailable::NotAsked(why),
-        })?;
-    let answer = timeout_at(deadline, exchange(stream, request))
-        .await
-        .map_err(|_| Unavailable::state(unanswered))?
-        .map_err(|_| Unavailable::state("malformed"))?;
-    match answer.status().as_u16() {
-        200 => Ok(answer),
-        status => Err(Unavailable::State(format!("status-{status}"))),
-    }
+fn malformed() -> Unavailable {
+    Unavailable::State("malformed".to_owned())
 }

@@ -1,5 +1,7 @@
 //! What the agent takes from the place in which it runs.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -20,6 +22,42 @@ const MAX_SOCKETS: u64 = 4096;
 /// a plan that sent everything in one burst would measure the loss that it made.
 const DNS_SPACING: Duration = Duration::from_millis(2);
 
+/// Variables that configure AWS clients.
+///
+/// Some hold credentials, so only their names are ever shown.
+#[derive(Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// Those of this process whose names start with `AWS_`.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let text = |name: OsString| name.into_string().ok();
+        std::env::vars_os()
+            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+            .filter(|(name, _)| name.starts_with("AWS_"))
+            .collect()
+    }
+
+    /// Value of a variable that is set and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let value = self.0.get(name).map(|value| value.trim());
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+impl FromIterator<(String, String)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(variables: I) -> Self {
+        Self(variables.into_iter().collect())
+    }
+}
+
+impl std::fmt::Debug for Environment {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
 /// Files and limits of the pod, shared by all probes of a run.
 #[derive(Debug)]
 pub struct Surroundings {
@@ -29,6 +67,8 @@ pub struct Surroundings {
     pub hosts: PathBuf,
     /// Roots that are trusted beside the public ones, PEM.
     pub ca_pem: Option<String>,
+    /// Variables that configure AWS clients.
+    pub environment: Environment,
     sockets: Semaphore,
     next_query: Mutex<Option<Instant>>,
 }
@@ -38,16 +78,19 @@ impl Surroundings {
     /// one, because containers often start with 1,024.
     #[must_use]
     pub fn of_pod() -> Self {
-        Self::with_files("/etc/resolv.conf".into(), "/etc/hosts".into())
+        let mut pod = Self::with_files("/etc/resolv.conf".into(), "/etc/hosts".into());
+        pod.environment = Environment::of_process();
+        pod
     }
 
-    /// Those of the pod, but with these files in place of its own.
+    /// Those of the pod, but with these files in place of its own and no variables.
     #[must_use]
     pub fn with_files(resolv_conf: PathBuf, hosts: PathBuf) -> Self {
         Self {
             resolv_conf,
             hosts,
             ca_pem: None,
+            environment: Environment::default(),
             sockets: Semaphore::new(socket_budget(raise_file_limit())),
             next_query: Mutex::new(None),
         }
@@ -108,6 +151,14 @@ mod tests {
         assert_eq!(socket_budget(Some(1_048_576)), 4096);
         assert_eq!(socket_budget(None), 4096);
         assert_eq!(socket_budget(Some(20)), 16);
+    }
+
+    #[test]
+    fn the_environment_shows_names_and_never_values() {
+        let secret = ("AWS_SECRET_ACCESS_KEY".to_owned(), "s3cret".to_owned());
+        let shown = format!("{:?}", Environment::from_iter([secret]));
+        assert!(shown.contains("AWS_SECRET_ACCESS_KEY"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
     }
 
     #[tokio::test(start_paused = true)]

@@ -45,6 +45,9 @@ pub(crate) struct Node {
     /// Lines of `/etc/hosts`.
     #[serde(default)]
     pub(crate) hosts: Vec<String>,
+    /// Variables of the agent on this node.
+    #[serde(default)]
+    pub(crate) environment: BTreeMap<String, String>,
 }
 
 /// A DNS server on port 53 of all addresses of a node.

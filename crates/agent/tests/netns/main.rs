@@ -45,6 +45,7 @@ cases! {
     lookup_as_a_client
     lookup_failures
     routes_missing
+    sts_identities
     tcp_states
     tls_out_of_reach
 }

@@ -55,7 +55,8 @@ pub(crate) fn play(name: &str) {
         .into_iter()
         .flat_map(|node| {
             let probes = case.probe.iter().filter(|probe| probe.from == node);
-            run_on(&lab, node, &probes.collect::<Vec<_>>())
+            let environment = &case.nodes[node].environment;
+            run_on(&lab, node, environment, &probes.collect::<Vec<_>>())
         })
         .collect();
     assert!(
@@ -67,7 +68,12 @@ pub(crate) fn play(name: &str) {
 }
 
 /// Runs the probes of one node as one plan; returns what was not as expected.
-fn run_on(lab: &Lab, node: &str, probes: &[&Probe]) -> Vec<String> {
+fn run_on(
+    lab: &Lab,
+    node: &str,
+    environment: &BTreeMap<String, String>,
+    probes: &[&Probe],
+) -> Vec<String> {
     let kinds: Vec<(&Probe, ProbeKind)> = probes
         .iter()
         .flat_map(|probe| (0..probe.times).map(|_| (*probe, kind(&probe.ask))))
@@ -86,6 +92,7 @@ fn run_on(lab: &Lab, node: &str, probes: &[&Probe]) -> Vec<String> {
         .args(["180", "ip", "netns", "exec", &lab.namespace(node)])
         .args([&agent(), "run", &plan.encode()])
         .env_clear()
+        .envs(environment)
         .env("PATH", std::env::var_os("PATH").unwrap_or_default())
         .env("EKSNET_TERMINATION_LOG", "/dev/null")
         .output()

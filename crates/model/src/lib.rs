@@ -29,6 +29,7 @@ pub mod iam;
 pub mod kubernetes;
 mod logs;
 mod outcome;
+pub mod path;
 mod paths;
 mod probes;
 mod report;

@@ -19,6 +19,7 @@ pub mod aws;
 mod bundle;
 mod check;
 mod cluster;
+mod cni;
 mod component;
 mod deployed;
 pub mod dns;
@@ -48,6 +49,7 @@ pub use autoscaler::{
 pub use bundle::{BUNDLE_SCHEMA, BundleError};
 pub use check::{Check, Cx, Meta, Stop, Symptom, View};
 pub use cluster::{ClusterFacts, Origin, OriginKind};
+pub use cni::CniSettings;
 pub use component::{Component, Running};
 pub use deployed::Deployed;
 pub use dns::{ClusterDns, DnsEndpoint};

@@ -6,6 +6,7 @@
 
 mod network_acl;
 mod security_group;
+mod uplink;
 
 use std::fmt;
 
@@ -13,6 +14,7 @@ use crate::Text;
 
 pub use network_acl::{AclDenial, AclEnd, EPHEMERAL, Leg, NetworkAcls};
 pub use security_group::{End, GroupDenial, SecurityGroups};
+pub use uplink::{Uplink, uplink_of_pod, uplinks};
 
 /// Protocol of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod name_unresolvable;
+
+pub(crate) const CHECKS: &[&Check] = &[&name_unresolvable::CHECK];

@@ -98,11 +98,42 @@ pub fn service_of(host: &str) -> Option<&str> {
         .iter()
         .find_map(|suffix| host.strip_suffix(suffix))?;
     match labels.split('.').collect::<Vec<&str>>().as_slice() {
-        // `api.ecr.REGION` and `123456789012.dkr.ecr.REGION`
-        [_, "ecr", ..] | [_, "dkr", "ecr", ..] => Some("ecr"),
+        // `123456789012.dkr.ecr.REGION`, `api.ecr.REGION`, `api.pricing.REGION`
+        [_, "dkr", "ecr", ..] => Some("ecr"),
+        ["api", service, ..] => Some(service),
         [first, ..] if !first.is_empty() => Some(first),
         _ => None,
     }
+}
+
+/// The region in the host name of an AWS endpoint: `us-west-2` of `ec2.us-west-2.amazonaws.com`; `None`
+/// for global names.
+#[must_use]
+pub fn region_of(host: &str) -> Option<&str> {
+    host.split('.').find(|label| is_region(label))
+}
+
+/// Whether a host name cannot exist, because the service is not offered under it: `pricing` outside a
+/// few regions, and global services with a region in their name. Source: the service endpoint pages of
+/// the AWS General Reference, read November 2026.
+#[must_use]
+pub fn is_not_offered(host: &str) -> bool {
+    const PRICING: [&str; 4] = ["us-east-1", "eu-central-1", "ap-south-1", "cn-northwest-1"];
+    match (service_of(host), region_of(host)) {
+        (Some("pricing"), Some(region)) => !PRICING.contains(&region),
+        (Some("iam" | "route53" | "cloudfront" | "organizations"), Some(_)) => true,
+        _ => false,
+    }
+}
+
+/// The availability zone that stands in a host name where the region belongs: `us-east-1a` of
+/// `sts.us-east-1a.amazonaws.com`. No such name exists.
+#[must_use]
+pub fn zone_in(host: &str) -> Option<&str> {
+    host.split('.').find(|label| {
+        let zone = label.strip_suffix(|c: char| c.is_ascii_lowercase());
+        zone.is_some_and(is_region)
+    })
 }
 
 fn services_of(component: Component) -> &'static [&'static str] {
@@ -215,6 +246,16 @@ mod tests {
         assert_eq!(service_of("api.ecr.eu-west-1.amazonaws.com."), Some("ecr"));
         assert_eq!(service_of("eks.us-west-2.api.aws"), Some("eks"));
         assert_eq!(service_of("example.com"), None);
+        assert_eq!(
+            region_of("sts.us-gov-west-1.amazonaws.com"),
+            Some("us-gov-west-1")
+        );
+        assert_eq!(region_of("sts.amazonaws.com"), None);
+        assert!(is_not_offered("api.pricing.eu-west-1.amazonaws.com"));
+        assert!(!is_not_offered("api.pricing.us-east-1.amazonaws.com"));
+        assert!(!is_not_offered("iam.amazonaws.com"));
+        assert_eq!(zone_in("sts.us-east-1a.amazonaws.com"), Some("us-east-1a"));
+        assert_eq!(zone_in("sts.us-east-1.amazonaws.com"), None);
         assert!(AwsEndpoint::is_core("autoscaling.us-west-2.amazonaws.com"));
         assert!(!AwsEndpoint::is_core("logs.us-west-2.amazonaws.com"));
     }

@@ -17,6 +17,7 @@ mod authors;
 mod autoscaler;
 pub mod aws;
 mod bundle;
+mod calls;
 mod check;
 mod cluster;
 mod cni;
@@ -29,6 +30,7 @@ mod finding;
 pub mod iam;
 pub mod kubernetes;
 mod logs;
+mod names;
 mod outcome;
 pub mod path;
 mod paths;
@@ -47,6 +49,7 @@ pub use autoscaler::{
     TagFilter, go_seconds, go_time,
 };
 pub use bundle::{BUNDLE_SCHEMA, BundleError};
+pub use calls::FailedCalls;
 pub use check::{Check, Cx, Meta, Stop, Symptom, View};
 pub use cluster::{ClusterFacts, Origin, OriginKind};
 pub use cni::CniSettings;
@@ -61,6 +64,7 @@ pub use finding::{
 pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
 };
+pub use names::{Resolution, Way};
 pub use outcome::{Outcome, OutcomeState};
 pub use paths::DnsPath;
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};

@@ -434,6 +434,17 @@ impl Pod {
             || (!self.status.pod_ip.is_empty() && self.status.pod_ip == self.status.host_ip)
     }
 
+    /// Whether it resolves names as its node does, not through cluster DNS: by `dnsPolicy: Default`, or
+    /// because `ClusterFirst` means that for a pod on the node's network.
+    #[must_use]
+    pub fn asks_node_resolver(&self) -> bool {
+        match self.spec.dns_policy.as_str() {
+            "Default" => true,
+            "" | "ClusterFirst" => self.on_host_network(),
+            _ => false,
+        }
+    }
+
     /// Why its first failing container does not run, with the message.
     #[must_use]
     pub fn trouble(&self) -> Option<(&str, &str)> {

@@ -1,0 +1,421 @@
+//! `endpoints/name-unresolvable`: a name of AWS that pods call does not resolve.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use eksnet_model::dns::vpc_resolvers;
+use eksnet_model::endpoints::{is_not_offered, zone_in};
+use eksnet_model::kubernetes::Pod;
+use eksnet_model::{
+    AwsEndpoint, Check, ClusterDns, Confidence, Cx, Fact, FailedCalls, Finding, Gap, Meta, Place,
+    ProbePod, Resolution, Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why,
+};
+use eksnet_probe::DnsOutcome;
+
+const SIGNATURES: [&str; 2] = ["aws-post-dns-failure", "aws-lookup-failure"];
+/// Most probes and logs that are spelt out for one name.
+const MAX_FACTS: usize = 3;
+
+const META: Meta = Meta {
+    id: "endpoints/name-unresolvable",
+    title: "A name of AWS does not resolve from pods",
+    severity: Severity::Critical,
+    role: Role::Mechanism,
+    needs: &[Source::Probes],
+    helps: &[Source::Logs, Source::Vpcs],
+    signals: &[
+        "tail-dns",
+        "tail-dns-nxdomain",
+        "zone-as-region",
+        "fails-now",
+        "resolves-now",
+        "resolver-ok",
+        "resolver-nxdomain",
+        "resolver-dead",
+    ],
+    signatures: include_str!("signatures.toml"),
+    doc: include_str!("README.md"),
+};
+
+pub(crate) const CHECK: Check = Check { meta: &META, run };
+
+fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
+    let logs = cx.logs().optional().map_or(&[][..], Vec::as_slice);
+    let mut hosts: BTreeMap<Text, Host<'_>> = BTreeMap::new();
+    for calls in FailedCalls::in_logs(logs, &SIGNATURES, cx.topology()) {
+        hosts
+            .entry(calls.host.clone())
+            .or_default()
+            .logs
+            .push(calls);
+    }
+    let probes = cx.probes().some();
+    let expected = AwsEndpoint::expected(cx.cluster(), cx.topology());
+    let mut asked = BTreeSet::new();
+    if let Ok(run) = &probes {
+        for one in &expected {
+            hosts.entry(one.host.clone()).or_default();
+        }
+        let servers = ClusterDns::of(cx.topology()).cluster_ips();
+        let _ = cx.vpcs().optional();
+        let resolvers = vpc_resolvers(cx.topology().vpc());
+        for (host, seen) in &mut hosts {
+            for pod in &run.pods {
+                if let Some(found) = pod.resolution(host, &servers) {
+                    asked.insert(host.clone());
+                    seen.probes.push((pod, found));
+                }
+                if let Some(found) = pod.resolution_at(host, &resolvers) {
+                    seen.resolver.push((pod, found));
+                }
+            }
+        }
+    }
+    let findings: Vec<Finding> = hosts
+        .iter()
+        .filter_map(|(host, seen)| seen.finding(cx, host))
+        .collect();
+    if !findings.is_empty() {
+        return Ok(findings);
+    }
+    probes?;
+    everything_asked(cx, &expected, &asked)?;
+    Ok(findings)
+}
+
+/// A pass needs every name that the cluster's components call to have been asked for.
+fn everything_asked(
+    cx: &Cx<'_>,
+    expected: &[AwsEndpoint],
+    asked: &BTreeSet<Text>,
+) -> Result<(), Stop> {
+    if expected.is_empty() && cx.cluster().eks == Some(false) {
+        return Err(Stop::not_applicable(
+            "not an EKS cluster, and nothing in it calls AWS",
+        ));
+    }
+    let left: Vec<&str> = expected
+        .iter()
+        .map(|one| one.host.as_str())
+        .filter(|host| !asked.contains(*host))
+        .collect();
+    let gap = if expected.is_empty() {
+        Gap::new(
+            Source::Probes,
+            Why::NotRequested,
+            "the region of the cluster is not known, and so neither are the names to ask for",
+        )
+        .closed_by("--region")
+    } else if left.is_empty() {
+        return Ok(());
+    } else {
+        Gap::new(
+            Source::Probes,
+            Why::Sampled,
+            format!("no probe asked for {}", left.join(", ")),
+        )
+    };
+    Err(Stop::unknown(gap))
+}
+
+/// What is known of one name.
+#[derive(Default)]
+struct Host<'a> {
+    logs: Vec<FailedCalls<'a>>,
+    /// Through the pods' own servers.
+    probes: Vec<(&'a ProbePod, Resolution)>,
+    /// At the VPC resolver directly.
+    resolver: Vec<(&'a ProbePod, Resolution)>,
+}
+
+impl Host<'_> {
+    fn failing(&self) -> impl Iterator<Item = &(&ProbePod, Resolution)> {
+        self.probes.iter().filter(|(_, found)| !found.resolved())
+    }
+
+    /// Probes on the nodes of the failing programs; any probe where those nodes are not known.
+    fn resolving(&self) -> impl Iterator<Item = &(&ProbePod, Resolution)> {
+        let nodes: BTreeSet<&Text> = self
+            .logs
+            .iter()
+            .filter_map(|log| log.node.as_ref())
+            .collect();
+        self.probes.iter().filter(move |(pod, found)| {
+            found.resolved() && (nodes.is_empty() || nodes.contains(&pod.at.node))
+        })
+    }
+
+    fn finding(&self, cx: &Cx<'_>, host: &Text) -> Option<Finding> {
+        let fails_now = self.failing().next().is_some();
+        if self.logs.is_empty() && !fails_now {
+            return None;
+        }
+        let explicit_no = self.failing().all(|(_, found)| {
+            found.failed_with(DnsOutcome::Nxdomain) || found.failed_with(DnsOutcome::Nodata)
+        }) && self.logs.iter().all(|log| says(log, "no such host"));
+        if is_not_offered(host) && explicit_no {
+            return None;
+        }
+        let resolves_now = !fails_now && self.resolving().next().is_some();
+        let past = self.logs.iter().all(|log| log.is_past(cx.now())) && !fails_now;
+        let (severity, confidence) = self.rank(host, fails_now, resolves_now, past);
+        let at = self.place(host);
+        let mut finding = META
+            .finding(severity, self.title(host, resolves_now, past))
+            .confidence(confidence)
+            .subject(Subject::new(SubjectKind::Host, host.clone()))
+            .facts(self.facts(host, fails_now))
+            .at(at.clone())
+            .reaches(at);
+        if !self.logs.is_empty() {
+            finding = finding.signal("tail-dns");
+        }
+        if self.logs.iter().any(|log| says(log, "no such host")) {
+            finding = finding.signal("tail-dns-nxdomain");
+        }
+        if fails_now {
+            finding = finding.signal("fails-now");
+        }
+        if resolves_now {
+            finding = finding.signal("resolves-now");
+        }
+        Some(self.explained(cx, host, finding, resolves_now, past))
+    }
+
+    fn rank(
+        &self,
+        host: &str,
+        fails_now: bool,
+        resolves_now: bool,
+        past: bool,
+    ) -> (Severity, Confidence) {
+        let full = if AwsEndpoint::is_core(host) {
+            Severity::Critical
+        } else {
+            Severity::Error
+        };
+        if resolves_now && past {
+            (Severity::Warning, Confidence::Possible)
+        } else if past {
+            (Severity::Warning, Confidence::Likely)
+        } else if resolves_now {
+            // Something still failed a moment ago: the workload may be treated unlike the probe.
+            (Severity::Error, Confidence::Possible)
+        } else if fails_now
+            && (!self.logs.is_empty() || self.failing().any(|(_, found)| found.is_explicit()))
+        {
+            (full, Confidence::Confirmed)
+        } else {
+            (full, Confidence::Likely)
+        }
+    }
+
+    fn place(&self, host: &Text) -> Place {
+        let nodes = self
+            .failing()
+            .map(|(pod, _)| pod.at.node.clone())
+            .chain(self.logs.iter().filter_map(|log| log.node.clone()));
+        let mut place = Place::nodes(nodes).towards(host.clone());
+        place
+            .workloads
+            .extend(self.logs.iter().filter_map(|log| log.workload.clone()));
+        place
+    }
+
+    fn title(&self, host: &str, resolves_now: bool, past: bool) -> String {
+        let workloads: BTreeSet<String> = self.logs.iter().map(FailedCalls::caller).collect();
+        let nodes: BTreeSet<&Text> = self.failing().map(|(pod, _)| &pod.at.node).collect();
+        let place = match (workloads.len(), nodes.len()) {
+            (0, 1) => format!("on node {}", nodes.iter().next().map_or("", |node| node)),
+            (0, count) => format!("on {count} nodes"),
+            _ => format!(
+                "in {}",
+                workloads.into_iter().collect::<Vec<_>>().join(", ")
+            ),
+        };
+        if past {
+            format!("{host} did not resolve {place}; it no longer fails")
+        } else if resolves_now {
+            format!("{host} failed to resolve {place} and resolves now for a probe")
+        } else {
+            format!("{host} does not resolve {place}")
+        }
+    }
+
+    fn facts(&self, host: &str, fails_now: bool) -> Vec<Fact> {
+        let mut facts = Vec::new();
+        for log in self.logs.iter().take(MAX_FACTS) {
+            let sample = log
+                .sample
+                .map_or_else(String::new, |sample| format!(": {}", sample.text));
+            facts.push(
+                Fact::new(
+                    Source::Logs,
+                    log.scan.place(),
+                    "failed look-ups",
+                    format!("{}{sample}", log.times()),
+                )
+                .at(log.last),
+            );
+        }
+        let probes: Vec<_> = if fails_now {
+            self.failing().take(MAX_FACTS).collect()
+        } else {
+            self.resolving().take(MAX_FACTS).collect()
+        };
+        facts.extend(probes.iter().map(|(pod, found)| fact_of(pod, host, found)));
+        facts.extend(
+            self.resolver
+                .iter()
+                .take(1)
+                .map(|(pod, found)| fact_of(pod, host, found)),
+        );
+        facts
+    }
+
+    /// Where the answer gets lost, and what to do about it.
+    fn explained(
+        &self,
+        cx: &Cx<'_>,
+        host: &str,
+        finding: Finding,
+        resolves_now: bool,
+        past: bool,
+    ) -> Finding {
+        let mut finding = finding;
+        for log in self
+            .logs
+            .iter()
+            .filter(|log| !log.scan.pod.is_empty())
+            .take(1)
+        {
+            finding = finding.confirm(format!(
+                "kubectl -n {} logs {} | grep {host}",
+                log.scan.namespace, log.scan.pod
+            ));
+        }
+        finding = finding.confirm("kubectl eksnet doctor --only dns,endpoints");
+        if let Some(zone) = zone_in(host) {
+            let region = zone.trim_end_matches(|c: char| c.is_ascii_lowercase());
+            return finding
+                .signal("zone-as-region")
+                .detail(format!(
+                    "The name holds the zone {zone} where a region belongs; no such name exists."
+                ))
+                .fix(format!(
+                    "Set AWS_REGION={region} on the workload instead of {zone}"
+                ));
+        }
+        let resolver =
+            |test: fn(&Resolution) -> bool| self.resolver.iter().any(|(_, found)| test(found));
+        if resolver(Resolution::resolved) && !resolves_now {
+            finding
+                .signal("resolver-ok")
+                .detail("The VPC resolver has the answer, so the name exists and the way out works: cluster DNS, or the way to it, loses it.")
+                .fix("kubectl eksnet doctor --only dns,kube-proxy,net/sg-node-dns,isolation: the fault in cluster DNS that it names is the one to mend")
+        } else if resolver(|found| {
+            found.failed_with(DnsOutcome::Nxdomain) || found.failed_with(DnsOutcome::Nodata)
+        }) {
+            let vpc = cx.topology().vpc_id().unwrap_or("VPC_ID");
+            let region = cx.cluster().region.as_deref().unwrap_or("REGION");
+            finding
+                .signal("resolver-nxdomain")
+                .detail("The VPC resolver itself says that the name does not exist: a private hosted zone of the VPC covers it without a record for it.")
+                .fix(format!("aws route53 list-hosted-zones-by-vpc --vpc-id {vpc} --vpc-region {region}"))
+                .fix(format!("Add a record for {host} to the zone that covers it, or take the VPC out of the zone"))
+        } else if resolver(|found| found.failed_with(DnsOutcome::Timeout)) {
+            finding
+                .signal("resolver-dead")
+                .detail("The VPC resolver does not answer either: what CoreDNS forwards to is out of reach.")
+                .fix("kubectl eksnet doctor --only dns/vpc-resolver-unreachable,net/vpc-dns-attributes,isolation")
+        } else if resolves_now && !past {
+            finding
+                .detail("A probe on the same node resolves it now. Either it just healed, or packets of this workload are treated unlike the probe's: its NetworkPolicies, its security groups.")
+                .fix(self.as_workload(cx))
+        } else if resolves_now || past {
+            finding
+                .detail("The log goes on without the failure. It was cut off from DNS for that time.")
+                .fix("Nothing to mend now; the times above are when to look for a change of nodes, CoreDNS or security groups")
+        } else if self.logs.iter().any(|log| says(log, "no such host")) {
+            let vpc = cx.topology().vpc_id().unwrap_or("VPC_ID");
+            let region = cx.cluster().region.as_deref().unwrap_or("REGION");
+            finding
+                .detail("A DNS server answered that the name does not exist. Left as causes: a private hosted zone of the VPC that covers it without a record, a forwarder that does not know AWS's names, or a wrong name.")
+                .fix(format!("aws route53 list-hosted-zones-by-vpc --vpc-id {vpc} --vpc-region {region}"))
+                .fix(self.as_workload(cx))
+        } else if self.asks_node(cx) {
+            finding
+                .detail("The call died before it had an address to connect to. This pod asks its node's resolver, not cluster DNS. Left as causes: the VPC resolver, the VPC's DHCP options, or the node's own network.")
+                .fix("kubectl eksnet doctor --only dns/vpc-resolver-unreachable,net,endpoints")
+        } else {
+            finding
+                .detail("The call died before it had an address to connect to. Left as causes: CoreDNS has no endpoints, its nodes do not admit the queries, kube-proxy lacks the Service, or its upstream fails.")
+                .fix(self.as_workload(cx))
+        }
+    }
+
+    /// Whether the program resolves names as its node does.
+    fn asks_node(&self, cx: &Cx<'_>) -> bool {
+        let mut pods = self
+            .logs
+            .iter()
+            .filter_map(|log| cx.topology().pod_of_log(log.scan));
+        pods.any(Pod::asks_node_resolver)
+    }
+
+    /// The run that decides between the causes that are left.
+    fn as_workload(&self, cx: &Cx<'_>) -> String {
+        let pod = self
+            .logs
+            .iter()
+            .find_map(|log| cx.topology().pod_of_log(log.scan));
+        let workload = pod.and_then(|pod| {
+            let kind = match pod
+                .metadata
+                .owner_references
+                .iter()
+                .find(|owner| owner.controller)?
+                .kind
+                .as_str()
+            {
+                "ReplicaSet" => "Deployment",
+                kind => kind,
+            };
+            let workload = pod.workload();
+            let name = workload.rsplit('/').next()?;
+            Some(format!(
+                " --as-workload {}/{kind}/{name}",
+                pod.metadata.namespace
+            ))
+        });
+        format!(
+            "kubectl eksnet doctor --only dns,endpoints,kube-proxy{}",
+            workload.unwrap_or_default()
+        )
+    }
+}
+
+fn says(log: &FailedCalls<'_>, what: &str) -> bool {
+    log.how.iter().any(|how| *how == what)
+}
+
+fn fact_of(pod: &ProbePod, host: &str, found: &Resolution) -> Fact {
+    let ways: Vec<String> = found
+        .ways
+        .iter()
+        .take(MAX_FACTS)
+        .map(|way| format!("{} {}", way.via, way.saw))
+        .collect();
+    let class = if pod.at.class.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", pod.at.class)
+    };
+    Fact::new(
+        Source::Probes,
+        format!("{}{class} in namespace {}", pod.at.node, pod.at.namespace),
+        format!("look-up of {host}"),
+        ways.join(", "),
+    )
+    .expected("an address")
+    .at(pod.at_time)
+}

@@ -3,5 +3,6 @@
 use eksnet_model::Check;
 
 mod name_unresolvable;
+mod tcp_unreachable;
 
-pub(crate) const CHECKS: &[&Check] = &[&name_unresolvable::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[&name_unresolvable::CHECK, &tcp_unreachable::CHECK];

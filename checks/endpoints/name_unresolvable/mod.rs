@@ -364,32 +364,10 @@ impl Host<'_> {
 
     /// The run that decides between the causes that are left.
     fn as_workload(&self, cx: &Cx<'_>) -> String {
-        let pod = self
-            .logs
-            .iter()
-            .find_map(|log| cx.topology().pod_of_log(log.scan));
-        let workload = pod.and_then(|pod| {
-            let kind = match pod
-                .metadata
-                .owner_references
-                .iter()
-                .find(|owner| owner.controller)?
-                .kind
-                .as_str()
-            {
-                "ReplicaSet" => "Deployment",
-                kind => kind,
-            };
-            let workload = pod.workload();
-            let name = workload.rsplit('/').next()?;
-            Some(format!(
-                " --as-workload {}/{kind}/{name}",
-                pod.metadata.namespace
-            ))
-        });
+        let workload = self.logs.iter().map(|log| log.as_workload(cx.topology()));
         format!(
             "kubectl eksnet doctor --only dns,endpoints,kube-proxy{}",
-            workload.unwrap_or_default()
+            workload.max().unwrap_or_default()
         )
     }
 }

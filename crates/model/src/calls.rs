@@ -101,6 +101,17 @@ impl<'a> FailedCalls<'a> {
         }
     }
 
+    /// ` --as-workload namespace/Kind/name` for the run that sees what the caller sees; empty where its
+    /// pod is not known.
+    #[must_use]
+    pub fn as_workload(&self, topology: &Topology<'_>) -> String {
+        topology
+            .pod_of_log(self.scan)
+            .map_or_else(String::new, |pod| {
+                format!(" --as-workload {}", pod.workload_path())
+            })
+    }
+
     /// How often and when, as in `212 times, 06:00:10Z to 06:41:02Z`.
     #[must_use]
     pub fn times(&self) -> String {

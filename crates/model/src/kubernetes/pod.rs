@@ -418,6 +418,26 @@ impl Pod {
         format!("{}/{name}", self.metadata.namespace)
     }
 
+    /// `namespace/Kind/name` of the workload, as in `kube-system/Deployment/coredns`.
+    #[must_use]
+    pub fn workload_path(&self) -> String {
+        let owner = self
+            .metadata
+            .owner_references
+            .iter()
+            .find(|owner| owner.controller);
+        let kind = match owner.map(|owner| owner.kind.as_str()) {
+            Some("ReplicaSet") => "Deployment",
+            Some(kind) => kind,
+            None => "Pod",
+        };
+        let workload = self.workload();
+        let name = workload
+            .split_once('/')
+            .map_or(workload.as_str(), |(_, name)| name);
+        format!("{}/{kind}/{name}", self.metadata.namespace)
+    }
+
     /// All its addresses.
     pub fn ips(&self) -> impl Iterator<Item = &str> {
         let first = Some(self.status.pod_ip.as_str()).filter(|ip| !ip.is_empty());

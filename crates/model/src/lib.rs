@@ -69,8 +69,8 @@ pub use outcome::{Outcome, OutcomeState};
 pub use paths::DnsPath;
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};
 pub use report::{
-    Created, Diagnosis, FindingEntry, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster, Tool,
-    UnreadFile, Verdict,
+    Created, Diagnosis, FindingEntry, Link, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster,
+    Tool, UnreadFile, Verdict,
 };
 pub use run::{Judged, judge};
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};

@@ -29,6 +29,10 @@ pub struct Report {
     pub cluster: ReportCluster,
     /// The whole in one word.
     pub verdict: Verdict,
+    /// Which part of the core could not be judged, and why: what stands between the evidence and
+    /// "healthy".
+    #[serde(default)]
+    pub lacks: Vec<Text>,
     /// Root causes, best first.
     pub diagnoses: Vec<Diagnosis>,
     /// Everything that is wrong, symptoms included; worst first.
@@ -103,10 +107,28 @@ pub struct Diagnosis {
     pub subjects: Vec<Subject>,
     /// Ids of the findings that it explains, nearest first.
     pub explains: Vec<Text>,
-    /// Why it explains them, or what would decide.
+    /// The steps by which it leads to what it explains, nearest first.
+    #[serde(default)]
+    pub links: Vec<Link>,
+    /// Why it explains them, or what speaks against it.
     pub because: Vec<Text>,
+    /// The observation, permission or flag that would decide, where the evidence does not.
+    #[serde(default)]
+    pub decide: Vec<Text>,
     /// What to do.
     pub remedy: Remedy,
+}
+
+/// One step in a chain of causes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// Id of the finding that causes.
+    pub from: Text,
+    /// Id of the finding that is caused.
+    pub to: Text,
+    /// Whether that was observed; else it only fits.
+    pub confirmed: bool,
 }
 
 /// A finding in the report.

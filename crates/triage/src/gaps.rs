@@ -1,0 +1,128 @@
+//! What could not be seen, by what closes it.
+
+use std::collections::BTreeMap;
+
+use eksnet_model::{Gap, OriginKind, Outcome, OutcomeState, Report, Source, Text, Why};
+
+/// Checks that one thing would let judge.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GapGroup {
+    /// What they lack, as in "8 need iam:SimulatePrincipalPolicy".
+    pub lacks: Text,
+    /// The command, permission or flag that closes the gap, where one is known.
+    pub closes: Option<Text>,
+    /// The checks.
+    pub checks: Vec<Text>,
+}
+
+/// The checks of a report that could not be judged, by what closes their gaps; largest group first.
+#[must_use]
+pub fn gap_groups(report: &Report) -> Vec<GapGroup> {
+    let unknown = report
+        .outcomes
+        .iter()
+        .filter(|entry| entry.state == OutcomeState::Unknown);
+    group(
+        unknown.map(|entry| (&entry.check, entry.gaps.as_slice())),
+        &report.source.name,
+        report.source.kind,
+    )
+}
+
+/// Groups checks by the first of their gaps that someone can close.
+pub(crate) fn group<'a>(
+    unknown: impl Iterator<Item = (&'a Text, &'a [Gap])>,
+    path: &str,
+    kind: OriginKind,
+) -> Vec<GapGroup> {
+    let mut groups: BTreeMap<(Text, Option<Text>), Vec<Text>> = BTreeMap::new();
+    for (check, gaps) in unknown {
+        let gap = gaps
+            .iter()
+            .find(|gap| gap.why != Why::NotRequested)
+            .or(gaps.first());
+        let key = match gap {
+            Some(gap) => (lacks(gap), closes(gap, path, kind)),
+            None => ("need evidence that is not there".into(), None),
+        };
+        groups.entry(key).or_default().push(check.clone());
+    }
+    let mut groups: Vec<GapGroup> = groups
+        .into_iter()
+        .map(|((lacks, closes), checks)| GapGroup {
+            lacks,
+            closes,
+            checks,
+        })
+        .collect();
+    groups.sort_by(|a, b| {
+        (b.checks.len(), &a.lacks, &a.closes).cmp(&(a.checks.len(), &b.lacks, &b.closes))
+    });
+    groups
+}
+
+fn lacks(gap: &Gap) -> Text {
+    match &gap.why {
+        Why::Denied(permission) => format!("need {permission}").into(),
+        Why::NotRequested | Why::NotInstalled => format!("need {}", gap.source).into(),
+        why => format!("lack {}, {why}", gap.source).into(),
+    }
+}
+
+/// What closes a gap: what its collector said, else the command that reads the source.
+fn closes(gap: &Gap, path: &str, kind: OriginKind) -> Option<Text> {
+    if let Some(closes) = &gap.closes {
+        return Some(closes.clone());
+    }
+    match (&gap.why, kind) {
+        (Why::Denied(_), _) => Some("kubectl eksnet permissions".into()),
+        (Why::NotRequested, OriginKind::Folder) => {
+            read_by_hand(gap.source).map(|(command, file)| {
+                format!("{command} > {}/{file}", path.trim_end_matches('/')).into()
+            })
+        }
+        _ => None,
+    }
+}
+
+/// The command that prints a source, and a name for the file that holds it.
+fn read_by_hand(source: Source) -> Option<(String, String)> {
+    if matches!(
+        source,
+        Source::Logs | Source::CniMetrics | Source::Probes | Source::IdentityProbes
+    ) {
+        return None;
+    }
+    let permission = source.permission();
+    if let Some(rule) = permission.rbac.first() {
+        let command = format!("kubectl get {} -A -o yaml", rule.resource);
+        return Some((command, format!("{}.yaml", rule.resource)));
+    }
+    let (service, action) = permission.iam.first()?.split_once(':')?;
+    let mut operation = String::new();
+    for character in action.chars() {
+        if character.is_ascii_uppercase() && !operation.is_empty() {
+            operation.push('-');
+        }
+        operation.push(character.to_ascii_lowercase());
+    }
+    let command = format!("aws {service} {operation} --output json");
+    Some((command, format!("{operation}.json")))
+}
+
+/// All gaps of a run: those of the snapshot that somebody asked for, and those that kept a check
+/// from its verdict.
+pub(crate) fn all(snapshot: Vec<Gap>, outcomes: &[(Text, Outcome)]) -> Vec<Gap> {
+    let mut gaps: Vec<Gap> = snapshot
+        .into_iter()
+        .filter(|gap| gap.why != Why::NotRequested)
+        .chain(
+            outcomes
+                .iter()
+                .flat_map(|(_, outcome)| outcome.gaps().iter().cloned()),
+        )
+        .collect();
+    gaps.sort();
+    gaps.dedup();
+    gaps
+}

@@ -1,0 +1,204 @@
+//! One diagnosis as a block of lines.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use eksnet_model::{Diagnosis, Fact, FindingEntry, Severity, Text, Time};
+
+use crate::render::page::{Page, TEXT};
+use crate::render::style::Ink;
+use crate::render::wrap::{cut, wrap};
+use crate::render::{chain, confidence, fact, severity};
+
+/// The most proof lines of the root, and of what it leads to.
+const MOST_FACTS: usize = 4;
+const MOST_LATER_FACTS: usize = 2;
+/// The most lines that one piece of proof, a chain or a list of reasons takes.
+const MOST_LINES: usize = 4;
+
+/// Findings of a report by id.
+pub(crate) type ById<'r> = BTreeMap<&'r Text, &'r FindingEntry>;
+
+pub(crate) fn ink(severity: Severity) -> Ink {
+    match severity {
+        Severity::Critical => Ink::Critical,
+        Severity::Error => Ink::Error,
+        Severity::Warning => Ink::Warning,
+        Severity::Info => Ink::Info,
+    }
+}
+
+/// The first of some diagnoses of one check in full; the others are named.
+pub(crate) fn block(
+    page: &mut Page<'_>,
+    alike: &[&Diagnosis],
+    findings: &ById<'_>,
+    now: Option<Time>,
+) {
+    let Some((first, others)) = alike.split_first() else {
+        return;
+    };
+    let style = page.style;
+    let level = severity(first.severity);
+    let head = format!(
+        "{:>2} {}  ",
+        first.rank,
+        style.paint(ink(first.severity), &format!("{level:<8}"))
+    );
+    let right = format!("{}   {}", first.check, confidence(first.confidence));
+    let painted = style.paint(Ink::Faint, &right);
+    page.edges(TEXT, &head, Ink::Strong, &first.title, (&right, painted));
+    if !others.is_empty() {
+        page.labelled("alike", Ink::Plain, &names(others));
+    }
+    let root = findings.get(&first.finding);
+    if let Some(root) = root
+        && !root.detail.is_empty()
+    {
+        page.labelled("what", Ink::Plain, &root.detail);
+    }
+    proof(page, first, findings, now);
+    because(page, first, findings);
+    let most = if page.style.wide {
+        usize::MAX
+    } else {
+        MOST_LINES
+    };
+    let lines = chain::chains(first, findings, page.room(), most);
+    let lines: Vec<String> = lines
+        .iter()
+        .map(|line| style.fit(line).into_owned())
+        .collect();
+    page.rows("leads to", Ink::Plain, &lines);
+    advice(page, first, findings);
+}
+
+fn names(others: &[&Diagnosis]) -> String {
+    let named: Vec<String> = others
+        .iter()
+        .take(3)
+        .map(|other| match other.subjects.first() {
+            Some(subject) => subject.to_string(),
+            None => other.title.to_string(),
+        })
+        .collect();
+    let mut text = format!("{} more: {}", others.len(), named.join(", "));
+    if others.len() > named.len() {
+        text.push_str(&format!(" and {} more", others.len() - named.len()));
+    }
+    text
+}
+
+/// Facts of the root, then the first fact of what it is proven to lead to.
+fn proof(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>, now: Option<Time>) {
+    let style = page.style;
+    let mut facts: Vec<&Fact> = Vec::new();
+    let mut hidden = 0;
+    if let Some(root) = findings.get(&diagnosis.finding) {
+        let most = if style.wide { usize::MAX } else { MOST_FACTS };
+        facts.extend(root.facts.iter().take(most));
+        hidden = root.facts.len() - facts.len();
+    }
+    let mut checks = BTreeSet::new();
+    let later = diagnosis
+        .links
+        .iter()
+        .filter(|link| link.confirmed)
+        .filter_map(|link| findings.get(&link.to))
+        .filter(|effect| checks.insert(&effect.check))
+        .filter_map(|effect| effect.facts.first());
+    for fact in later.take(MOST_LATER_FACTS) {
+        if !facts.contains(&fact) {
+            facts.push(fact);
+        }
+    }
+    let room = page.room() - 8;
+    let mut rows = Vec::new();
+    for one in &facts {
+        let sentence = fact::sentence(one, now);
+        let mut sentence = style.fit(&sentence).into_owned();
+        if !style.wide {
+            sentence = cut(&sentence, room * 2, style.glyph("…", "..."));
+        }
+        for (at, line) in wrap(&sentence, room).iter().enumerate() {
+            let kind = if at == 0 { fact::kind(one.source) } else { "" };
+            rows.push(format!("{kind:<6}  {line}"));
+        }
+    }
+    if hidden > 0 {
+        rows.push(format!("        and {hidden} more (-o wide)"));
+    }
+    page.rows("proof", Ink::Plain, &rows);
+}
+
+/// Why it explains what it explains, where the proof does not say so itself; what would decide.
+fn because(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>) {
+    let seen = chain::seen_as(diagnosis, findings);
+    if let Some((first, more)) = seen.split_first() {
+        let mut text = (*first).to_owned();
+        if !more.is_empty() {
+            text.push_str(&format!(" (and {} more)", more.len()));
+        }
+        page.labelled("seen as", Ink::Plain, &text);
+    }
+    let most = if page.style.wide {
+        usize::MAX
+    } else {
+        MOST_LINES
+    };
+    for (label, lines) in [
+        ("because", &diagnosis.because),
+        ("decides", &diagnosis.decide),
+    ] {
+        for (at, line) in lines.iter().take(most).enumerate() {
+            page.command(if at == 0 { label } else { "" }, line);
+        }
+        if lines.len() > most {
+            let more = format!("and {} more (-o wide)", lines.len() - most);
+            page.labelled("", Ink::Plain, &more);
+        }
+    }
+}
+
+fn advice(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>) {
+    let remedy = &diagnosis.remedy;
+    let confirm = if page.style.wide { usize::MAX } else { 1 };
+    for (at, line) in remedy.confirm.iter().take(confirm).enumerate() {
+        page.command(if at == 0 { "confirm" } else { "" }, line);
+    }
+    for (at, line) in remedy.fix.iter().enumerate() {
+        page.command(if at == 0 { "fix" } else { "" }, line);
+    }
+    let verify = format!(
+        "kubectl eksnet doctor --only {}",
+        scope(diagnosis, findings)
+    );
+    page.command("verify", &verify);
+    let more = format!("kubectl eksnet explain {}", diagnosis.check);
+    page.command("more", &more);
+}
+
+/// The checks that show whether a fix worked: the root's, and those of what it leads to. Two or more
+/// of a family stand as the family.
+fn scope(diagnosis: &Diagnosis, findings: &ById<'_>) -> String {
+    let mut families: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let explained = diagnosis
+        .explains
+        .iter()
+        .filter_map(|id| findings.get(id))
+        .map(|finding| finding.check.as_str());
+    for check in explained
+        .chain([diagnosis.check.as_str()])
+        .filter(|check| !check.starts_with("sym/"))
+    {
+        let family = check.split('/').next().unwrap_or(check);
+        families.entry(family).or_default().insert(check);
+    }
+    families
+        .iter()
+        .map(|(family, checks)| match checks.first() {
+            Some(check) if checks.len() == 1 => *check,
+            _ => *family,
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}

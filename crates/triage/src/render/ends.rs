@@ -1,0 +1,131 @@
+//! Header and footer: what was looked at, and how it ended.
+
+use eksnet_model::{OriginKind, OutcomeState, Report, Why};
+
+use crate::gaps::gap_groups;
+use crate::render::counted;
+use crate::render::page::Page;
+use crate::render::style::Ink;
+
+/// The cluster on the left, the program on the right; what is known of the cluster's identity.
+pub(crate) fn header(page: &mut Page<'_>, report: &Report) {
+    let facts = &report.cluster.facts;
+    let kind = match facts.eks {
+        Some(false) => "Cluster",
+        _ => "EKS",
+    };
+    let mut parts = vec![match &facts.name {
+        Some(name) => format!("{kind} {name}"),
+        None => "Cluster of unknown name".to_owned(),
+    }];
+    parts.extend(facts.region.iter().map(ToString::to_string));
+    parts.extend(facts.account.iter().map(ToString::to_string));
+    if let Some(version) = &facts.version {
+        parts.push(format!("v{}", version.trim_start_matches('v')));
+    }
+    if let Some(nodes) = report.cluster.nodes {
+        let nodes = counted(nodes as usize, "node");
+        parts.push(match report.cluster.node_groups {
+            Some(groups) if groups > 0 => {
+                format!("{}, {nodes}", counted(groups as usize, "node group"))
+            }
+            _ => nodes,
+        });
+    }
+    match report.source.kind {
+        OriginKind::Cluster => {}
+        OriginKind::Bundle => parts.push(format!("bundle {}", report.source.name)),
+        OriginKind::Folder => parts.push(format!("folder {}", report.source.name)),
+        OriginKind::Demo => parts.push("demo".to_owned()),
+    }
+    let program = format!("kubectl-eksnet {}", report.tool.version);
+    let painted = page.style.paint(Ink::Faint, &program);
+    let left = parts.join(page.style.dot());
+    page.edges(0, "", Ink::Strong, &left, (&program, painted));
+    for note in &facts.notes {
+        page.paragraph(Ink::Plain, 6, &format!("note: {note}"));
+    }
+}
+
+/// What each check came to, what was not seen, what the run left behind.
+pub(crate) fn footer(page: &mut Page<'_>, report: &Report) {
+    let dot = page.style.dot();
+    let count = |state| {
+        report
+            .outcomes
+            .iter()
+            .filter(|entry| entry.state == state)
+            .count()
+    };
+    let mut parts = Vec::new();
+    for (state, noun) in [
+        (OutcomeState::Pass, "pass"),
+        (OutcomeState::Found, "found"),
+        (OutcomeState::NotApplicable, "not applicable"),
+        (OutcomeState::Unknown, "unknown"),
+        (OutcomeState::Crashed, "crashed"),
+    ] {
+        let count = count(state);
+        if count > 0 {
+            parts.push(format!("{count} {noun}{}", gaps_of(report, state)));
+        }
+    }
+    let checks = counted(report.outcomes.len(), "check");
+    page.paragraph(Ink::Plain, 3, &format!("{checks}: {}", parts.join(dot)));
+    let sampled = report.gaps.iter().filter(|gap| gap.why == Why::Sampled);
+    for gap in sampled {
+        page.paragraph(Ink::Plain, 3, &format!("sampled: {}", gap.detail));
+    }
+    if !report.unread.is_empty() {
+        let names: Vec<&str> = report
+            .unread
+            .iter()
+            .take(5)
+            .map(|file| file.path.as_str())
+            .collect();
+        let mut text = format!(
+            "{} not understood: {}",
+            counted(report.unread.len(), "file"),
+            names.join(", ")
+        );
+        if report.unread.len() > names.len() {
+            text.push_str(&format!(" and {} more", report.unread.len() - names.len()));
+        }
+        page.paragraph(Ink::Plain, 3, &text);
+    }
+    let mut last = Vec::new();
+    let created = &report.created;
+    if created.pods > 0 {
+        let pods = counted(created.pods as usize, "pod");
+        let mut text = format!(
+            "created {pods}, deleted {}, left {}",
+            created.deleted, created.left
+        );
+        if created.left > 0 {
+            text.push_str(" (kubectl eksnet cleanup)");
+        }
+        last.push(text);
+    }
+    if let Some(total) = report.timings.get("total") {
+        last.push(format!("{}.{} s", total / 1000, total % 1000 / 100));
+    }
+    last.push(format!("exit {}", report.exit_code));
+    page.paragraph(Ink::Plain, 3, &last.join(dot));
+}
+
+/// In brackets, what most of the unknown checks lack and what closes that.
+fn gaps_of(report: &Report, state: OutcomeState) -> String {
+    if state != OutcomeState::Unknown {
+        return String::new();
+    }
+    let groups = gap_groups(report);
+    let Some(first) = groups.first() else {
+        return String::new();
+    };
+    let mut text = format!(" ({} {}", first.checks.len(), first.lacks);
+    if let Some(closes) = &first.closes {
+        text.push_str(&format!(": {closes}"));
+    }
+    text.push(')');
+    text
+}

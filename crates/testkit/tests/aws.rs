@@ -314,4 +314,14 @@ print(json.dumps([s["AvailableIpAddressCount"] for s in found]))
         return;
     };
     assert_eq!(free, json!([11]));
+    let addr = moto.url().trim_start_matches("http://").to_owned();
+    let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        let _moto = moto;
+        panic!("a test that fails");
+    }));
+    assert!(panicked.is_err());
+    assert!(
+        std::net::TcpStream::connect(addr).is_err(),
+        "moto outlived its test"
+    );
 }

@@ -56,6 +56,19 @@ async fn a_cut_body_ends_after_its_bytes_with_an_error() {
 }
 
 #[tokio::test]
+async fn a_stalled_body_neither_goes_on_nor_ends() {
+    let api = nodes(Action::StallAfter(10));
+    let response = ask(&api, "GET", NODES).open().await.expect("headers");
+    let mut body = response.into_body();
+    assert_eq!(
+        client::piece(&mut body).await.map(|piece| piece.len()),
+        Some(10)
+    );
+    let more = tokio::time::timeout(Duration::from_millis(200), client::piece(&mut body)).await;
+    assert!(more.is_err());
+}
+
+#[tokio::test]
 async fn a_reset_is_a_reset_and_not_an_end() {
     let api = cluster(FaultRule::on(Match::any()).then(Action::Reset));
     let failure = ask(&api, "GET", NODES)

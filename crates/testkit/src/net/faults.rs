@@ -37,6 +37,9 @@ pub enum Action {
     },
     /// Headers promise the whole body, the connection ends after this many bytes of it.
     CutAfter(usize),
+    /// Headers promise the whole body, nothing more comes after this many bytes of it, and the
+    /// connection stays open.
+    StallAfter(usize),
     /// The connection is reset (TCP RST) without an answer.
     Reset,
     /// The right status, but the body ends in the middle of its JSON or XML with its length right.

@@ -126,6 +126,7 @@ pub(crate) enum Pace {
     Steady,
     Slow { chunk: usize, pause: Duration },
     CutAfter(usize),
+    StallAfter(usize),
 }
 
 /// The body was cut on purpose: hyper closes the connection on it.
@@ -150,7 +151,7 @@ impl Outgoing {
         let (out, pieces) = mpsc::channel(1);
         tokio::spawn(async move {
             let mut left = match pace {
-                Pace::CutAfter(bytes) => bytes,
+                Pace::CutAfter(bytes) | Pace::StallAfter(bytes) => bytes,
                 _ => usize::MAX,
             };
             let (whole, mut stream) = match payload {
@@ -171,14 +172,17 @@ impl Outgoing {
                     return;
                 }
                 if left == 0 {
-                    tokio::time::sleep(LINGER).await;
-                    let _ = out.send(Err(Cut)).await;
-                    return;
+                    break;
                 }
             }
-            if let Pace::CutAfter(_) = pace {
-                tokio::time::sleep(LINGER).await;
-                let _ = out.send(Err(Cut)).await;
+            match pace {
+                Pace::CutAfter(_) => {
+                    tokio::time::sleep(LINGER).await;
+                    let _ = out.send(Err(Cut)).await;
+                }
+                // The sender is kept for as long as anyone waits for more.
+                Pace::StallAfter(_) => out.closed().await,
+                Pace::Steady | Pace::Slow { .. } => {}
             }
         });
         Self { pieces }
@@ -193,7 +197,7 @@ async fn send(
 ) -> Result<(), mpsc::error::SendError<Result<Bytes, Cut>>> {
     match pace {
         Pace::Steady => out.send(Ok(bytes)).await,
-        Pace::CutAfter(_) => {
+        Pace::CutAfter(_) | Pace::StallAfter(_) => {
             bytes.truncate(*left);
             *left -= bytes.len();
             out.send(Ok(bytes)).await

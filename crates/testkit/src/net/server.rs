@@ -205,6 +205,7 @@ async fn exchange<S: Serve>(
             match fault {
                 Some(Action::Slow { chunk, pause }) => pace = Pace::Slow { chunk, pause },
                 Some(Action::CutAfter(bytes)) => pace = Pace::CutAfter(bytes),
+                Some(Action::StallAfter(bytes)) => pace = Pace::StallAfter(bytes),
                 Some(Action::ContentType(name)) => reply.set_content_type(&name),
                 Some(Action::Malformed) => spoil(&mut reply),
                 _ => {}

@@ -1,0 +1,143 @@
+//! `kubectl eksnet doctor`: evidence in, report out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use eksnet_evidence::LoadError;
+use eksnet_model::{BundleError, Created, Report, Snapshot, Source, Text, UnreadFile, judge};
+use eksnet_triage::render::{self, Style};
+use eksnet_triage::{Graph, Input, report};
+
+use crate::args::{Doctor, FailOn, Format};
+use crate::commands::live;
+use crate::exit::{Failure, INTERNAL};
+use crate::output::{has_unicode, print, wants_colour, width};
+use crate::progress::Line;
+use crate::selection::{select, sources};
+
+/// The outage that the project was made for, as a bundle.
+const DEMO: &[u8] = include_bytes!("../demo/outage.json");
+
+/// Evidence, however it was come by.
+struct Given {
+    snapshot: Snapshot,
+    unread: Vec<UnreadFile>,
+    created: Created,
+    timings: BTreeMap<Text, u64>,
+    /// Whether probes were to be expected.
+    probes: bool,
+}
+
+pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
+    let checks = select(&options.select)?;
+    let wants_probes = sources(&checks).contains(&Source::Probes);
+    let given = if options.demo {
+        demo()?
+    } else if let Some(path) = &options.from {
+        saved(path)?
+    } else {
+        cluster(&checks, &options, verbose, wants_probes)?
+    };
+
+    let begun = Instant::now();
+    let judged = judge(&given.snapshot, &checks, &eksnet_checks::symptoms());
+    let mut timings = given.timings;
+    timings.insert(
+        "judge".into(),
+        u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
+    );
+    let graph = Graph::load().map_err(anyhow::Error::from)?;
+    let report = report(Input {
+        snapshot: &given.snapshot,
+        judged,
+        graph: &graph,
+        unread: given.unread,
+        timings,
+        created: given.created,
+        version: env!("CARGO_PKG_VERSION").into(),
+        fail_on: match options.fail_on {
+            FailOn::Critical => eksnet_triage::FailOn::Critical,
+            FailOn::Error => eksnet_triage::FailOn::Error,
+            FailOn::Warning => eksnet_triage::FailOn::Warning,
+            FailOn::Never => eksnet_triage::FailOn::Never,
+        },
+        probes_expected: given.probes,
+        selected: checks.len() < eksnet_checks::all().len(),
+    });
+    print(&rendered(&report, options.output)?)?;
+    Ok(u8::try_from(report.exit_code).unwrap_or(INTERNAL))
+}
+
+fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
+    Ok(match format {
+        Format::Json => render::json(report).map_err(anyhow::Error::from)?,
+        Format::Text => render::text(
+            report,
+            &Style {
+                colour: wants_colour(),
+                unicode: has_unicode(),
+                width: width(),
+                wide: false,
+            },
+        ),
+    })
+}
+
+fn demo() -> Result<Given, Failure> {
+    let snapshot = Snapshot::read_bundle(DEMO).map_err(anyhow::Error::from)?;
+    Ok(from_snapshot(snapshot, Vec::new()))
+}
+
+fn saved(path: &Path) -> Result<Given, Failure> {
+    match eksnet_evidence::load(path) {
+        Ok(loaded) => Ok(from_snapshot(loaded.snapshot, loaded.unread)),
+        // What is cut off held evidence once: there is no verdict, but nothing to change in the call.
+        Err(
+            error @ LoadError::Bundle {
+                why: BundleError::Truncated(_),
+                ..
+            },
+        ) => Err(Failure::no_verdict(format!(
+            "{error}; copy it again, or collect again"
+        ))),
+        Err(error) => Err(Failure::usage(error)),
+    }
+}
+
+/// Saved evidence: what the run created that made it is told, nothing is created now.
+fn from_snapshot(snapshot: Snapshot, unread: Vec<UnreadFile>) -> Given {
+    let probes = snapshot.probes.value();
+    let created = probes.map_or_else(Created::default, |run| Created {
+        pods: run.created,
+        deleted: run.deleted,
+        left: run.created.saturating_sub(run.deleted),
+    });
+    Given {
+        created,
+        snapshot,
+        unread,
+        timings: BTreeMap::new(),
+        probes: false,
+    }
+}
+
+fn cluster(
+    checks: &[&'static eksnet_model::Check],
+    options: &Doctor,
+    verbose: u8,
+    wants_probes: bool,
+) -> Result<Given, Failure> {
+    let request = live::request(checks, &options.kubectl, &options.aws, &options.probes)?;
+    let line = Line::new(verbose);
+    let live = live::block_on(live::run(&options.kubectl, &request, &line));
+    line.clear();
+    let live = live?;
+    Ok(Given {
+        snapshot: live.collected.snapshot,
+        unread: Vec::new(),
+        created: live.created,
+        timings: live.collected.timings,
+        probes: wants_probes && !options.probes.no_probe,
+    })
+}

@@ -87,6 +87,7 @@ async fn a_hanging_request_arrives_and_is_never_answered() {
     let api = nodes(Action::Hang);
     let limited = tokio::time::timeout(Duration::from_millis(300), get(&api, NODES)).await;
     assert!(limited.is_err());
+    assert_eq!(api.audit().most_in_flight(), 1);
     assert_eq!(
         api.audit()
             .wait_for(1, &Match::verb("list", "nodes"))

@@ -247,15 +247,11 @@ fn body(api: &Api, call: &Call, page: &[Arc<Value>], meta: Value) -> Vec<u8> {
             let kind = format!("{}List", call.resource.kind);
             let head = head(&kind, &call.resource.api_version());
             // Items of built-in lists carry neither kind nor version.
-            with_items(&head, page, |object| match object.as_object() {
-                Some(map) if !call.resource.custom => {
-                    let mut map = map.clone();
-                    map.remove("kind");
-                    map.remove("apiVersion");
-                    Value::Object(map).to_string()
-                }
-                _ => object.to_string(),
-            })
+            if call.resource.custom {
+                with_items(&head, page, Value::to_string)
+            } else {
+                with_items(&head, page, without_kind)
+            }
         }
         Shape::Metadata => {
             let head = head("PartialObjectMetadataList", "meta.k8s.io/v1");
@@ -268,6 +264,18 @@ fn body(api: &Api, call: &Call, page: &[Arc<Value>], meta: Value) -> Vec<u8> {
                 .into_bytes()
         }
     }
+}
+
+/// An object without its kind and version, without a copy of it.
+fn without_kind(object: &Value) -> String {
+    let members: Vec<String> = object
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter(|(key, _)| !matches!(key.as_str(), "kind" | "apiVersion"))
+        .map(|(key, value)| format!("{}:{value}", json!(key)))
+        .collect();
+    format!("{{{}}}", members.join(","))
 }
 
 /// A list built item by item: a copy of a large page as one value would double its memory.

@@ -1,6 +1,7 @@
 //! What was asked, in the order of arrival.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -19,6 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub struct Request {
     /// Position in the order of arrival, from 0.
     pub number: usize,
+    /// When it arrived, since the server started. Sound for lower bounds only: that a client
+    /// waited at least as long as it was told to.
+    pub arrived: Duration,
     /// HTTP method.
     pub method: String,
     /// Path, percent-encoding undone, without the query.
@@ -74,11 +78,32 @@ impl Request {
 /// The audit log of one fake server.
 ///
 /// Waits are woken by the arrival itself: a test never has to sleep.
-#[derive(Default)]
 pub struct Audit {
+    started: Instant,
     requests: Mutex<Vec<Request>>,
+    numbers: AtomicUsize,
+    in_flight: Mutex<InFlight>,
     arrived: Condvar,
     notify: Notify,
+}
+
+#[derive(Clone, Copy, Default)]
+struct InFlight {
+    now: usize,
+    most: usize,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            requests: Mutex::default(),
+            numbers: AtomicUsize::new(0),
+            in_flight: Mutex::default(),
+            arrived: Condvar::new(),
+            notify: Notify::new(),
+        }
+    }
 }
 
 impl Audit {
@@ -117,9 +142,18 @@ impl Audit {
         counts
     }
 
+    /// Most requests that were waiting for their answer at the same time. (A body that is still on
+    /// its way out counts as answered.)
+    #[must_use]
+    pub fn most_in_flight(&self) -> usize {
+        self.flight().most
+    }
+
     /// Forgets what arrived so far.
     pub fn clear(&self) {
         self.lock().clear();
+        let mut flight = self.flight();
+        flight.most = flight.now;
     }
 
     /// Blocks until the `n`-th request (from 1) of the set has arrived and returns it.
@@ -178,8 +212,9 @@ impl Audit {
     }
 
     pub(crate) fn record(&self, mut request: Request) -> Request {
+        request.arrived = self.started.elapsed();
         let mut requests = self.lock();
-        request.number = requests.len();
+        request.number = self.numbers.fetch_add(1, Ordering::SeqCst);
         requests.push(request.clone());
         drop(requests);
         self.wake();
@@ -187,10 +222,25 @@ impl Audit {
     }
 
     pub(crate) fn answered(&self, number: usize, status: u16) {
-        if let Some(request) = self.lock().get_mut(number) {
+        // It may have been forgotten in the meantime.
+        if let Some(request) = self.lock().iter_mut().rfind(|r| r.number == number) {
             request.status = Some(status);
         }
         self.wake();
+    }
+
+    /// Counts a request as waiting until the guard is dropped: answered, or its sender left.
+    pub(crate) fn waiting(&self) -> Waiting<'_> {
+        let mut flight = self.flight();
+        flight.now += 1;
+        flight.most = flight.most.max(flight.now);
+        Waiting(self)
+    }
+
+    fn flight(&self) -> std::sync::MutexGuard<'_, InFlight> {
+        self.in_flight
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn wake(&self) {
@@ -200,6 +250,15 @@ impl Audit {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Request>> {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One request that waits for its answer.
+pub(crate) struct Waiting<'a>(&'a Audit);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.flight().now -= 1;
     }
 }
 

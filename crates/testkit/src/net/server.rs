@@ -174,6 +174,7 @@ async fn exchange<S: Serve>(
     common.serve.classify(&mut request);
     let request = common.audit.record(request);
     let number = request.number;
+    let _waiting = common.audit.waiting();
     let mut pace = Pace::Steady;
     let reply = match common.faults.pick(&request) {
         Some(Action::Hang) => std::future::pending().await,

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 
 use crate::kubernetes::facts;
 use crate::kubernetes::sources::Lists;
-use crate::pods::Cleanup;
+use crate::pods::preview::preview as pods_preview;
+use crate::pods::{Cleanup, ProbePlanPreview, stage};
 use crate::watch::Watch;
 use crate::{Connection, Progress, Request};
 
@@ -56,32 +57,86 @@ pub async fn collect(
     progress: &dyn Progress,
 ) -> Result<Collected, CollectError> {
     let started = Instant::now();
-    let taken_at = Time(jiff::Timestamp::now());
-    let _ = cleanup;
     let budget = Budget::new(started, request.timeout);
-    let fallback = fallback_namespaces(connection, request);
-    let lists = Lists {
-        api: &connection.api,
-        sources: &request.sources,
-        fallback: &fallback,
-        deadline: budget.reading,
-        watch: Watch(progress),
-    };
     let mut timings = BTreeMap::new();
+    let mut snapshot = read(connection, request, &budget, progress, &mut timings).await;
+    let probing = Instant::now();
+    if request.wants_probes() {
+        let probed = stage::probe(
+            connection, request, &snapshot, cleanup, budget.end, progress,
+        );
+        let probed = probed.await;
+        // Also after an error: some pods may have been created before it.
+        let created = cleanup.cleanup(progress).await;
+        let probed = probed?;
+        snapshot.probes = probed.network;
+        snapshot.identity_probes = probed.identity;
+        if let Some(run) = snapshot.probes.value_mut() {
+            run.created = created.pods;
+            run.deleted = created.deleted;
+        }
+        timings.insert("probes".into(), millis(probing.elapsed()));
+    }
+    mark_flags(&mut snapshot, request);
+    timings.insert("total".into(), millis(started.elapsed()));
+    Ok(Collected { snapshot, timings })
+}
+
+/// What [`collect`] would create and ask for: reads what choosing takes, and creates nothing.
+///
+/// # Errors
+/// As [`collect`].
+pub async fn preview(
+    connection: &Connection,
+    request: &Request,
+    progress: &dyn Progress,
+) -> Result<ProbePlanPreview, CollectError> {
+    let budget = Budget::new(Instant::now(), request.timeout);
+    // Nothing but what choosing takes.
+    let reading = Request {
+        sources: [Source::Probes, Source::IdentityProbes].into(),
+        ..request.clone()
+    };
+    let snapshot = read(
+        connection,
+        &reading,
+        &budget,
+        progress,
+        &mut BTreeMap::new(),
+    )
+    .await;
+    pods_preview(connection, request, &snapshot, budget.end).await
+}
+
+/// Reads everything that is read without creating anything.
+async fn read(
+    connection: &Connection,
+    request: &Request,
+    budget: &Budget,
+    progress: &dyn Progress,
+    timings: &mut BTreeMap<Text, u64>,
+) -> Snapshot {
+    let started = Instant::now();
     let mut snapshot = Snapshot {
         origin: Origin {
             kind: OriginKind::Cluster,
             name: connection.hints().context_name.as_str().into(),
         },
-        taken_at: Some(taken_at),
+        taken_at: Some(Time(jiff::Timestamp::now())),
         ..Snapshot::default()
+    };
+    let fallback = fallback_namespaces(connection, request);
+    let lists = Lists {
+        api: &connection.api,
+        request,
+        fallback: &fallback,
+        deadline: budget.reading,
+        watch: Watch(progress),
     };
     lists.fetch(&mut snapshot.kubernetes).await;
     timings.insert("kubernetes".into(), millis(started.elapsed()));
     facts::learn(&mut snapshot, connection);
-    mark_flags(&mut snapshot, request);
-    timings.insert("total".into(), millis(started.elapsed()));
-    Ok(Collected { snapshot, timings })
+    snapshot
 }
 
 pub(crate) fn millis(elapsed: Duration) -> u64 {
@@ -93,12 +148,15 @@ pub(crate) fn millis(elapsed: Duration) -> u64 {
 struct Budget {
     /// Until when lists and AWS are read: half of the time, so that probes get theirs.
     reading: Instant,
+    /// When the run ends; cleaning up has time of its own.
+    end: Instant,
 }
 
 impl Budget {
     fn new(started: Instant, timeout: Duration) -> Self {
         Self {
             reading: started + timeout / 2,
+            end: started + timeout,
         }
     }
 }

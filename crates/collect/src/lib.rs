@@ -23,17 +23,17 @@
 mod collect;
 mod environment;
 mod kubernetes;
-pub mod pods;
+mod pods;
 mod progress;
 mod random;
 mod request;
 mod watch;
 
-pub use collect::{CollectError, Collected, collect};
+pub use collect::{CollectError, Collected, collect, preview};
 pub use environment::Environment;
 pub use kubernetes::{
     ClusterHints, ConnectError, ConnectOptions, Connection, ServerVersion, connect,
 };
-pub use pods::{Cleanup, Swept, sweep};
+pub use pods::{Cleanup, PlannedPod, ProbePlanPreview, Swept, default_image, sweep};
 pub use progress::{Ended, Progress, Silent};
 pub use request::{NodeChoice, Request, Workload};

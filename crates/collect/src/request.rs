@@ -74,6 +74,25 @@ impl Request {
         self.sources.contains(&source)
     }
 
+    /// Whether a source is read: because it is wanted, or because placing and aiming probes takes it.
+    #[must_use]
+    pub(crate) fn reads(&self, source: Source) -> bool {
+        let for_probes = [
+            Source::Nodes,
+            Source::Pods,
+            Source::Services,
+            Source::ConfigMaps,
+            Source::PodDisruptionBudgets,
+        ];
+        let for_disguise = self.as_workload.is_some() && source == Source::NetworkPolicies;
+        // Where logs and metrics are is seen from the pods, and what a pod is like from its node.
+        let for_logs = (self.wants(Source::Logs) || self.wants(Source::CniMetrics))
+            && matches!(source, Source::Pods | Source::Nodes);
+        self.wants(source)
+            || for_logs
+            || (self.wants_probes() && (for_disguise || for_probes.contains(&source)))
+    }
+
     /// Whether probe pods are wanted.
     #[must_use]
     pub fn wants_probes(&self) -> bool {

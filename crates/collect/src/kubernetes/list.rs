@@ -255,7 +255,7 @@ impl Stopped {
         }
     }
 
-    fn is_denied(&self) -> bool {
+    pub(crate) fn is_denied(&self) -> bool {
         matches!(self, Self::Fault(fault) if fault.is_denied())
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::api::Api;
 use super::list::{Resource, Scope, list_anywhere};
 use super::narrow;
+use crate::Request;
 use crate::watch::Watch;
 
 macro_rules! resource {
@@ -78,6 +79,9 @@ const CONFIG_MAPS: [&str; 8] = [
     "aws-auth",
 ];
 
+/// Where leases of nodes and of leaders are.
+const LEASE_NAMESPACES: [&str; 2] = ["kube-node-lease", "kube-system"];
+
 /// Events of type Normal that checks and readers want: what autoscalers and the node controller
 /// decided. All others of that type are the hum of a cluster that works.
 const NORMAL_REASONS: [&str; 4] = [
@@ -91,7 +95,7 @@ const NORMAL_REASONS: [&str; 4] = [
 #[derive(Clone, Copy)]
 pub(crate) struct Lists<'a> {
     pub(crate) api: &'a Api,
-    pub(crate) sources: &'a BTreeSet<Source>,
+    pub(crate) request: &'a Request,
     /// Namespaces that are listed where listing all of them is refused.
     pub(crate) fallback: &'a [String],
     pub(crate) deadline: Instant,
@@ -137,7 +141,7 @@ impl Lists<'_> {
     }
 
     fn wants(&self, source: Source) -> bool {
-        self.sources.contains(&source)
+        self.request.reads(source)
     }
 
     async fn into<T: DeserializeOwned>(
@@ -192,8 +196,7 @@ impl Lists<'_> {
 
     async fn fetch_leases(&self, slot: &mut Evidence<Vec<Lease>>) {
         if self.wants(Source::Leases) {
-            let namespaces = ["kube-node-lease", "kube-system"];
-            let lists = self.in_namespaces(LEASES, &namespaces);
+            let lists = self.in_namespaces(LEASES, &LEASE_NAMESPACES);
             *slot = self.watch.source(Source::Leases, lists).await;
         }
     }
@@ -246,6 +249,62 @@ impl Lists<'_> {
         let all = async { merged(Source::ConfigMaps, gets.await) };
         *slot = self.watch.source(Source::ConfigMaps, all).await;
     }
+}
+
+/// Every request that reading the wanted sources makes, such as `GET /api/v1/nodes`; those of logs
+/// and metrics depend on the pods that are found.
+pub(crate) fn calls_of(request: &Request) -> Vec<String> {
+    let lists = [
+        NODES,
+        PODS,
+        DEPLOYMENTS,
+        DAEMON_SETS,
+        SERVICES,
+        ENDPOINT_SLICES,
+        BUDGETS,
+        POLICIES,
+        ENI_CONFIGS,
+    ];
+    let wants = |source| request.reads(source);
+    let mut calls = vec!["GET /version".to_owned()];
+    for resource in lists.iter().filter(|resource| wants(resource.source)) {
+        calls.push(format!("GET {}/{}", resource.versions[0], resource.plural));
+    }
+    if wants(Source::Events) {
+        calls.push("GET /api/v1/events?fieldSelector=type=Warning".to_owned());
+        let of_reason =
+            |reason| format!("GET /api/v1/events?fieldSelector=type=Normal,reason={reason}");
+        calls.extend(NORMAL_REASONS.iter().map(of_reason));
+    }
+    if wants(Source::Leases) {
+        for namespace in LEASE_NAMESPACES {
+            calls.push(format!(
+                "GET {}/namespaces/{namespace}/leases",
+                LEASES.versions[0]
+            ));
+        }
+    }
+    if wants(Source::ServiceAccounts) {
+        calls.push(
+            "GET /api/v1/namespaces/kube-system/serviceaccounts, and of the components' namespaces"
+                .to_owned(),
+        );
+    }
+    if wants(Source::ConfigMaps) {
+        let get = |name| format!("GET /api/v1/namespaces/kube-system/configmaps/{name}");
+        calls.extend(CONFIG_MAPS.iter().map(get));
+    }
+    if wants(Source::Logs) {
+        calls.push(
+            "GET /api/v1/namespaces/../pods/../log of the networking components' pods".to_owned(),
+        );
+    }
+    if wants(Source::CniMetrics) {
+        calls.push(
+            "GET /api/v1/namespaces/kube-system/pods/aws-node-..:61678/proxy/metrics".to_owned(),
+        );
+    }
+    calls
 }
 
 /// The parts of one source as a whole: complete only if every part is.

@@ -1,8 +1,21 @@
 //! Probe pods: where they stand, what they ask, and how nothing of them stays behind.
 
 mod cleanup;
+mod hazard;
+mod image;
+mod launch;
+mod manifest;
 mod object;
+mod plan;
+mod prepare;
+pub(crate) mod preview;
+pub(crate) mod stage;
+mod standpoints;
+mod start;
 mod sweep;
+mod workload;
 
 pub use cleanup::Cleanup;
+pub use image::default_image;
+pub use preview::{PlannedPod, ProbePlanPreview};
 pub use sweep::{Swept, sweep};

@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod unhealthy;
+
+pub(crate) const CHECKS: &[&Check] = &[&unhealthy::CHECK];

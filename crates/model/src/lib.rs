@@ -43,6 +43,7 @@ mod source;
 mod text;
 mod time;
 mod topology;
+mod vip;
 
 pub use autoscaler::{
     ClusterAutoscaler, DISCOVERY_PREFIX, Discovery, Instead, Lack, NamedGroup, SystemPods,
@@ -79,3 +80,4 @@ pub use source::{ApiGroupRule, Permission, Source};
 pub use text::Text;
 pub use time::Time;
 pub use topology::{NodeClass, NodeGroup, Topology};
+pub use vip::DeadVip;

@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod asg_cache_failed;
+
+pub(crate) const CHECKS: &[&Check] = &[&asg_cache_failed::CHECK];

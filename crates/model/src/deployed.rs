@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::kubernetes::{Deployment, Pod, PodSpec};
-use crate::{Component, Place, Running, Subject, SubjectKind};
+use crate::{Component, Cx, Place, Running, Stop, Subject, SubjectKind};
 
 /// One installation of a component.
 #[derive(Clone, Debug)]
@@ -74,6 +74,35 @@ impl<'a> Deployed<'a> {
                 .push(pod);
         }
         found.into_values().collect()
+    }
+
+    /// Every installation of these components that the evidence shows; never empty. Reads
+    /// Deployments and pods, neither of which decides alone.
+    ///
+    /// # Errors
+    /// [`Stop::NotApplicable`] when all Deployments were seen and none runs one of them;
+    /// [`Stop::Unknown`] when there is none among what was seen, and not all was.
+    pub fn seen(cx: &'a Cx<'_>, components: &[Component]) -> Result<Vec<Self>, Stop> {
+        let deployments = cx.deployments().optional();
+        let pods = cx.pods().optional();
+        let found: Vec<Self> = components
+            .iter()
+            .flat_map(|component| Self::find(*component, deployments, pods))
+            .collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        if let Some(gap) = cx.deployments().gap() {
+            return Err(Stop::unknown(gap.clone()));
+        }
+        let names: Vec<&str> = components
+            .iter()
+            .map(|component| component.name())
+            .collect();
+        Err(Stop::not_applicable(format!(
+            "no {} is deployed",
+            names.join(" or ")
+        )))
     }
 
     /// The component's container. A pod shows what runs, a template what is wanted: the template is

@@ -24,6 +24,19 @@ impl Time {
         self.0.as_second() - earlier.0.as_second()
     }
 
+    /// How long before `now` this was, for people: `40 s ago`, `12 min ago`, `3 h ago`; the time
+    /// itself when there is no now, or when it lies ahead of it.
+    #[must_use]
+    pub fn ago(self, now: Option<Self>) -> String {
+        match now.map(|now| now.seconds_since(self)) {
+            Some(seconds @ 0..120) => format!("{seconds} s ago"),
+            Some(seconds @ 120..7200) => format!("{} min ago", seconds / 60),
+            Some(seconds @ 7200..172_800) => format!("{} h ago", seconds / 3600),
+            Some(seconds @ 172_800..) => format!("{} days ago", seconds / 86_400),
+            _ => format!("at {self}"),
+        }
+    }
+
     /// The time `seconds` before this one.
     #[must_use]
     pub fn minus_seconds(self, seconds: i64) -> Self {
@@ -77,6 +90,17 @@ pub(crate) fn lenient<'de, D: Deserializer<'de>>(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ages_are_told_in_the_unit_that_fits() {
+        let now = Time::parse("2026-05-03T10:00:00Z");
+        let ago = |text: &str| Time::parse(text).unwrap().ago(now);
+        assert_eq!(ago("2026-05-03T09:59:20Z"), "40 s ago");
+        assert_eq!(ago("2026-05-03T09:48:00Z"), "12 min ago");
+        assert_eq!(ago("2026-05-03T07:00:00Z"), "3 h ago");
+        assert_eq!(ago("2026-05-01T10:00:00Z"), "2 days ago");
+        assert_eq!(ago("2026-05-03T10:00:01Z"), "at 2026-05-03T10:00:01Z");
+    }
 
     #[test]
     fn kubernetes_and_aws_spellings_are_one_time() {

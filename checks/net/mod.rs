@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod sg_node_dns;
+
+pub(crate) const CHECKS: &[&Check] = &[&sg_node_dns::CHECK];

@@ -19,10 +19,10 @@ pub use uplink::{Uplink, uplink_of_pod, uplinks};
 /// Protocol of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Protocol {
-    /// TCP.
-    Tcp,
     /// UDP.
     Udp,
+    /// TCP.
+    Tcp,
 }
 
 impl Protocol {

@@ -20,6 +20,7 @@
 //! # async fn interrupted() {}
 //! ```
 
+pub mod aws;
 mod collect;
 mod environment;
 mod kubernetes;

@@ -1,6 +1,6 @@
-//! What a kubeconfig tells of the EKS cluster behind it.
+//! What Kubernetes tells of the EKS cluster behind it.
 
-/// What the kubeconfig tells of the cluster. `None` where it does not tell.
+/// What the kubeconfig, and then the nodes, tell of the cluster. `None` where they do not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterHints {
     /// Name of the context; `in-cluster` for the account of a pod.
@@ -23,6 +23,12 @@ pub struct ClusterHints {
     pub api_port: u16,
     /// Certificates that the kubeconfig trusts, PEM.
     pub ca_pem: Option<String>,
+    /// Instances behind the nodes, from their provider ids: known once nodes are listed.
+    pub instance_ids: Vec<String>,
+    /// Host names of the nodes inside the VPC, likewise.
+    pub private_dns_names: Vec<String>,
+    /// Instance types of the nodes, from their labels, likewise.
+    pub instance_types: Vec<String>,
 }
 
 /// A credential plugin as the kubeconfig writes it.

@@ -240,6 +240,8 @@ pub(crate) enum Generated {
     Checks,
     /// Permissions, Markdown.
     Permissions,
+    /// The default image of the probe pods.
+    AgentImage,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

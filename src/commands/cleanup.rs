@@ -14,7 +14,7 @@ pub(crate) fn run(options: Cleanup) -> Result<u8, Failure> {
     let swept = live::block_on(async {
         let connection = live::connection(&options.kubectl).await?;
         let namespace = options.kubectl.namespace.as_deref();
-        Ok(eksnet_collect::pods::sweep(&connection, namespace, options.older_than, LIMIT).await)
+        Ok(eksnet_collect::sweep(&connection, namespace, options.older_than, LIMIT).await)
     })?;
     print(&format!(
         "found {} probe pods: deleted {} objects, left {} that are younger than the limit, could not delete {}\n",

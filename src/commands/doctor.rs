@@ -31,6 +31,9 @@ struct Given {
 
 pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
     let checks = select(&options.select)?;
+    if options.plan {
+        return super::plan::run(&checks, &options, verbose);
+    }
     let wants_probes = sources(&checks).contains(&Source::Probes);
     let given = if options.demo {
         demo()?

@@ -17,6 +17,7 @@ pub(crate) fn run(options: &Generate) -> Result<u8, Failure> {
         Generated::Cli => cli(),
         Generated::Checks => checks(),
         Generated::Permissions => permissions(),
+        Generated::AgentImage => format!("{}\n", eksnet_collect::default_image()),
     })?;
     Ok(OK)
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use eksnet_collect::pods::Cleanup;
+use eksnet_collect::Cleanup;
 use eksnet_collect::{
     CollectError, Collected, ConnectOptions, Connection, Environment, Request, collect, connect,
 };

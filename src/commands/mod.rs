@@ -9,4 +9,6 @@ pub(crate) mod generate;
 pub(crate) mod permissions;
 pub(crate) mod version;
 
+pub(crate) mod plan;
+
 mod live;

@@ -16,6 +16,7 @@ pub(crate) fn run(options: &Version) -> Result<u8, Failure> {
                 "version": version,
                 "report": eksnet_model::REPORT_SCHEMA,
                 "bundle": eksnet_model::BUNDLE_SCHEMA,
+                "agentImage": eksnet_collect::default_image(),
             })
         ),
     })?;

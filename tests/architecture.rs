@@ -7,28 +7,115 @@ use std::process::Command;
 
 /// Names, or prefixes that end in `-`, that a crate must never reach.
 const FENCES: [(&str, &[&str]); 7] = [
-    ("eksnet-probe", &["tokio", "kube", "aws-", "hyper", "rustls", "hickory-", "eksnet-model", "jiff", "regex"]),
-    ("eksnet-model", &["tokio", "kube", "aws-", "hyper", "rustls", "hickory-", "clap"]),
-    ("eksnet-checks", &["tokio", "kube", "aws-", "hyper", "rustls", "hickory-", "clap", "eksnet-triage", "eksnet-collect"]),
-    ("eksnet-triage", &["tokio", "kube", "aws-", "hyper", "rustls", "hickory-", "clap", "eksnet-checks", "eksnet-collect"]),
-    ("eksnet-evidence", &["tokio", "kube", "aws-", "hyper", "rustls", "hickory-", "clap", "eksnet-checks", "eksnet-triage"]),
-    ("eksnet-collect", &["eksnet-checks", "eksnet-triage", "eksnet-evidence", "clap"]),
-    ("eksnet-agent", &["kube", "k8s-openapi", "eksnet-model", "eksnet-checks", "clap"]),
+    (
+        "eksnet-probe",
+        &[
+            "tokio",
+            "kube",
+            "aws-",
+            "hyper",
+            "rustls",
+            "hickory-",
+            "eksnet-model",
+            "jiff",
+            "regex",
+        ],
+    ),
+    (
+        "eksnet-model",
+        &[
+            "tokio", "kube", "aws-", "hyper", "rustls", "hickory-", "clap",
+        ],
+    ),
+    (
+        "eksnet-checks",
+        &[
+            "tokio",
+            "kube",
+            "aws-",
+            "hyper",
+            "rustls",
+            "hickory-",
+            "clap",
+            "eksnet-triage",
+            "eksnet-collect",
+        ],
+    ),
+    (
+        "eksnet-triage",
+        &[
+            "tokio",
+            "kube",
+            "aws-",
+            "hyper",
+            "rustls",
+            "hickory-",
+            "clap",
+            "eksnet-checks",
+            "eksnet-collect",
+        ],
+    ),
+    (
+        "eksnet-evidence",
+        &[
+            "tokio",
+            "kube",
+            "aws-",
+            "hyper",
+            "rustls",
+            "hickory-",
+            "clap",
+            "eksnet-checks",
+            "eksnet-triage",
+        ],
+    ),
+    (
+        "eksnet-collect",
+        &["eksnet-checks", "eksnet-triage", "eksnet-evidence", "clap"],
+    ),
+    (
+        "eksnet-agent",
+        &[
+            "kube",
+            "k8s-openapi",
+            "eksnet-model",
+            "eksnet-checks",
+            "clap",
+        ],
+    ),
 ];
 
 fn cargo_tree(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO"))
-        .args(["tree", "--offline", "--edges", "normal,build", "--target", "all"])
+        .args([
+            "tree",
+            "--offline",
+            "--edges",
+            "normal,build",
+            "--target",
+            "all",
+        ])
         .args(arguments)
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .output()
         .expect("cargo can be started");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     String::from_utf8(output.stdout).expect("cargo writes UTF-8")
 }
 
 fn is_fenced(name: &str, fence: &str) -> bool {
-    if fence.ends_with('-') { name.starts_with(fence) } else { name == fence || name.strip_prefix(fence).is_some_and(|rest| fence == "kube" && rest.starts_with('-')) }
+    if fence.ends_with('-') {
+        name.starts_with(fence)
+    } else {
+        name == fence
+            || name
+                .strip_prefix(fence)
+                .is_some_and(|rest| fence == "kube" && rest.starts_with('-'))
+    }
 }
 
 #[test]
@@ -36,7 +123,9 @@ fn no_crate_reaches_what_it_must_never_reach() {
     let mut broken = Vec::new();
     for (package, fences) in FENCES {
         let tree = cargo_tree(&["-p", package, "--prefix", "none", "--format", "{p}"]);
-        let reached = tree.lines().filter_map(|line| line.split_whitespace().next());
+        let reached = tree
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
         for name in reached.filter(|name| *name != package) {
             if fences.iter().any(|fence| is_fenced(name, fence)) {
                 let path = cargo_tree(&["-p", package, "--invert", name, "--prefix", "depth"]);
@@ -50,13 +139,33 @@ fn no_crate_reaches_what_it_must_never_reach() {
 
 #[test]
 fn the_plugin_does_not_link_the_agent_and_has_one_tls_provider() {
-    let tree = cargo_tree(&["-p", "kubectl-eksnet", "--prefix", "none", "--format", "{p}"]);
-    let names: Vec<&str> = tree.lines().filter_map(|line| line.split_whitespace().next()).collect();
-    for absent in ["eksnet-agent", "aws-lc-rs", "aws-lc-sys", "openssl-sys", "native-tls", "aws-sdk-ec2"] {
+    let tree = cargo_tree(&[
+        "-p",
+        "kubectl-eksnet",
+        "--prefix",
+        "none",
+        "--format",
+        "{p}",
+    ]);
+    let names: Vec<&str> = tree
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    for absent in [
+        "eksnet-agent",
+        "aws-lc-rs",
+        "aws-lc-sys",
+        "openssl-sys",
+        "native-tls",
+        "aws-sdk-ec2",
+    ] {
         assert!(!names.contains(&absent), "the plugin reaches {absent}");
     }
-    let rustls: std::collections::BTreeSet<&str> =
-        tree.lines().filter(|line| line.starts_with("rustls v")).map(|line| line.trim_end_matches(" (*)")).collect();
+    let rustls: std::collections::BTreeSet<&str> = tree
+        .lines()
+        .filter(|line| line.starts_with("rustls v"))
+        .map(|line| line.trim_end_matches(" (*)"))
+        .collect();
     assert_eq!(rustls.len(), 1, "{rustls:?}");
 }
 

@@ -1,0 +1,6 @@
+//! Black-box tests of the plugin without a cluster: usage, exit codes, saved evidence, the demo.
+
+mod bad_input;
+mod dumps;
+mod lists;
+mod program;

@@ -5,6 +5,15 @@
 
 use eksnet_model::Symptom;
 
+mod aws_call_access_denied;
+mod aws_call_connect_timeout;
+mod aws_call_dns_error;
+mod failed_calls;
 mod nodes_not_ready;
 
-pub(crate) const SYMPTOMS: &[&Symptom] = &[&nodes_not_ready::SYMPTOM];
+pub(crate) const SYMPTOMS: &[&Symptom] = &[
+    &aws_call_access_denied::SYMPTOM,
+    &aws_call_connect_timeout::SYMPTOM,
+    &aws_call_dns_error::SYMPTOM,
+    &nodes_not_ready::SYMPTOM,
+];

@@ -5,7 +5,6 @@ use std::net::IpAddr;
 
 use eksnet_model::aws::{Route, RouteTable, Subnet, VpcEndpoint};
 use eksnet_model::{Cx, Fact, Finding, Source, Text};
-use ipnet::IpNet;
 
 /// What the static evidence says of the way.
 #[derive(Default)]
@@ -37,7 +36,7 @@ impl Way {
             cx.route_tables().optional(),
         );
         for address in dead {
-            if is_private(cx, *address) {
+            if cx.topology().is_private(*address) {
                 way.private = true;
             } else {
                 way.public = true;
@@ -146,31 +145,6 @@ impl Way {
             .detail("The name resolved, and nothing came back from the address. Left as causes: no route out of the subnet, security groups, network ACLs, the NAT gateway, a NetworkPolicy, or a proxy that the workload was not told of.")
             .fix("kubectl eksnet doctor --only endpoints,net,isolation (with AWS access: route tables and security groups decide)")
     }
-}
-
-/// Whether an address lies in the VPC or in a range that never leaves a private network.
-fn is_private(cx: &Cx<'_>, address: IpAddr) -> bool {
-    let in_vpc = cx.topology().vpc().is_some_and(|vpc| {
-        vpc.cidr_block_association_set
-            .iter()
-            .map(|one| &one.cidr_block)
-            .chain([&vpc.cidr_block])
-            .any(|block| {
-                block
-                    .parse::<IpNet>()
-                    .is_ok_and(|net| net.contains(&address))
-            })
-    });
-    in_vpc
-        || match address {
-            // 100.64.0.0/10 is what VPCs use as secondary range.
-            IpAddr::V4(v4) => {
-                v4.is_private()
-                    || v4.is_link_local()
-                    || (v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64)
-            }
-            IpAddr::V6(v6) => (v6.segments()[0] & 0xfe00) == 0xfc00,
-        }
 }
 
 /// The VPC endpoint whose interface holds an address.

@@ -1,6 +1,9 @@
 //! The AWS endpoints that a cluster's components call.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 
 use crate::kubernetes::Container;
 use crate::{ClusterFacts, Component, Text, Topology};
@@ -80,6 +83,33 @@ impl AwsEndpoint {
     #[must_use]
     pub fn is_aws(host: &str) -> bool {
         service_of(host).is_some()
+    }
+}
+
+impl Topology<'_> {
+    /// Whether an address lies in a block of the VPC, or in a range that never leaves a private
+    /// network. 100.64.0.0/10 counts: VPCs use it as secondary range.
+    #[must_use]
+    pub fn is_private(&self, address: IpAddr) -> bool {
+        let in_vpc = self.vpc().is_some_and(|vpc| {
+            vpc.cidr_block_association_set
+                .iter()
+                .map(|one| &one.cidr_block)
+                .chain([&vpc.cidr_block])
+                .any(|block| {
+                    block
+                        .parse::<IpNet>()
+                        .is_ok_and(|net| net.contains(&address))
+                })
+        });
+        in_vpc
+            || match address {
+                IpAddr::V4(v4) => {
+                    let [first, second, ..] = v4.octets();
+                    v4.is_private() || v4.is_link_local() || (first == 100 && second & 0xc0 == 64)
+                }
+                IpAddr::V6(v6) => v6.segments()[0] & 0xfe00 == 0xfc00,
+            }
     }
 }
 

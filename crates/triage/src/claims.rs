@@ -1,6 +1,7 @@
 //! Who explains what.
 
 use std::cmp::Reverse;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use eksnet_model::{Confidence, Finding, Role, Text};
@@ -12,8 +13,8 @@ use crate::holds::Weight;
 /// How a root comes to a finding.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Way<'g> {
-    /// Proven at every step, or not.
-    pub(crate) weight: Weight,
+    /// Steps that are not proven.
+    pub(crate) unproven: usize,
     /// Steps from the root.
     pub(crate) depth: usize,
     /// The finding before.
@@ -63,58 +64,63 @@ fn walk<'g>(
         return (found, suspects);
     }
     let start = Way {
-        weight: Weight::Confirmed,
+        unproven: 0,
         depth: 0,
         parent: root,
         step: Weight::Confirmed,
         open: None,
     };
-    // What is proven at every step first, so that a proven way is never hidden by a shorter guess.
-    let mut queue = VecDeque::from([(root, start)]);
-    let mut order = vec![(root, start)];
-    while let Some((at, way)) = queue.pop_front() {
-        for held in links.out[at]
-            .iter()
-            .filter(|held| held.weight == Weight::Confirmed)
-        {
-            if held.to == root || roots.contains(&held.to) || found.contains_key(&held.to) {
-                continue;
+    // In rounds: all that is proven from here, then one step that only fits, then all that is proven
+    // from there. So each finding is reached by the way with the fewest unproven steps.
+    let mut frontier = vec![(root, start)];
+    while !frontier.is_empty() {
+        let mut order = Vec::new();
+        let mut queue = VecDeque::from(std::mem::take(&mut frontier));
+        while let Some((at, way)) = queue.pop_front() {
+            order.push((at, way));
+            for held in &links.out[at] {
+                if held.weight == Weight::Possible || held.to == root {
+                    continue;
+                }
+                if roots.contains(&held.to) {
+                    if let Some(open) = way.open {
+                        suspects.entry(held.to).or_insert(open);
+                    }
+                } else if let Entry::Vacant(entry) = found.entry(held.to) {
+                    let next = Way {
+                        depth: way.depth + 1,
+                        parent: at,
+                        step: Weight::Confirmed,
+                        ..way
+                    };
+                    entry.insert(next);
+                    queue.push_back((held.to, next));
+                }
             }
-            let next = Way {
-                depth: way.depth + 1,
-                parent: at,
-                ..start
-            };
-            found.insert(held.to, next);
-            order.push((held.to, next));
-            queue.push_back((held.to, next));
         }
-    }
-    if !links.may_guess(findings, root) {
-        return (found, suspects);
-    }
-    queue.extend(order);
-    while let Some((at, way)) = queue.pop_front() {
-        for held in &links.out[at] {
-            if held.to == root || found.contains_key(&held.to) {
-                continue;
+        if !links.may_guess(findings, root) {
+            break;
+        }
+        for (at, way) in order {
+            for held in &links.out[at] {
+                if held.weight == Weight::Confirmed || held.to == root {
+                    continue;
+                }
+                let open = way.open.unwrap_or(held.edge);
+                if roots.contains(&held.to) {
+                    suspects.entry(held.to).or_insert(open);
+                } else if let Entry::Vacant(entry) = found.entry(held.to) {
+                    let next = Way {
+                        unproven: way.unproven + 1,
+                        depth: way.depth + 1,
+                        parent: at,
+                        step: Weight::Possible,
+                        open: Some(open),
+                    };
+                    entry.insert(next);
+                    frontier.push((held.to, next));
+                }
             }
-            let open = way
-                .open
-                .or((held.weight == Weight::Possible).then_some(held.edge));
-            if roots.contains(&held.to) {
-                suspects.entry(held.to).or_insert(open.unwrap_or(held.edge));
-                continue;
-            }
-            let next = Way {
-                weight: Weight::Possible,
-                depth: way.depth + 1,
-                parent: at,
-                step: held.weight,
-                open,
-            };
-            found.insert(held.to, next);
-            queue.push_back((held.to, next));
         }
     }
     (found, suspects)
@@ -138,7 +144,7 @@ pub(crate) fn claim<'g>(
         let width = findings[root].reach.width();
         for (&at, way) in found {
             let strength = (
-                way.weight,
+                Reverse(way.unproven),
                 findings[root].confidence,
                 Reverse(width),
                 found.len(),
@@ -156,7 +162,13 @@ pub(crate) fn claim<'g>(
     claims
 }
 
-type Strength = (Weight, Confidence, Reverse<usize>, usize, Reverse<usize>);
+type Strength = (
+    Reverse<usize>,
+    Confidence,
+    Reverse<usize>,
+    usize,
+    Reverse<usize>,
+);
 
 /// Findings whose best explanations are guesses of several checks, equally sure. Findings of one
 /// check are no rivals: two dead nodes are one story.
@@ -168,11 +180,8 @@ fn contested(
     let mut rivals: BTreeMap<usize, BTreeMap<&Text, usize>> = BTreeMap::new();
     for (&root, found) in &claims.reach {
         for (&at, way) in found {
-            let (weight, confidence, ..) = best[&at].0;
-            if way.weight == Weight::Possible
-                && weight == Weight::Possible
-                && findings[root].confidence == confidence
-            {
+            let (Reverse(unproven), confidence, ..) = best[&at].0;
+            if unproven > 0 && way.unproven == unproven && findings[root].confidence == confidence {
                 rivals
                     .entry(at)
                     .or_default()

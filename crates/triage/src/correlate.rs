@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::{Diagnosis, Finding, Role, Severity, Text};
 
-use crate::claims::{Claims, claim};
+use crate::claims::{Claims, claim, reach};
 use crate::graph::{EdgeKind, Graph};
 use crate::holds::{Held, Weight, held};
 use crate::merge::{add_facts, canonical};
@@ -94,19 +94,26 @@ impl<'g> Links<'g> {
     }
 }
 
-/// The roots, in the order of the findings.
+/// The roots, in the order of the findings: causes, then mechanisms until each one is covered.
 fn roots(graph: &Graph, findings: &[Finding], links: &Links<'_>) -> BTreeSet<usize> {
-    let mut roots = causes(graph, findings, links);
+    let mut roots = BTreeSet::new();
     let mut reached = BTreeSet::new();
-    for root in roots.clone() {
-        reached.extend(crate::claims::reach(findings, links, &roots, root).into_keys());
+    let mut new = causes(graph, findings, links);
+    loop {
+        roots.extend(new.iter().copied());
+        for root in new {
+            reached.extend(reach(findings, links, &roots, root).into_keys());
+        }
+        new = mechanisms(graph, findings, links, &roots, &reached);
+        if new.is_empty() {
+            break;
+        }
     }
-    roots.extend(mechanisms(graph, findings, links, &roots, &reached));
     roots
 }
 
-/// Causes and risks that no other cause is proven to lead to. Of causes that lead to each other, the
-/// one at which the graph breaks the loop, else the worst.
+/// Causes and risks that no other cause and no mechanism is proven to lead to. Of causes that lead to
+/// each other, the one at which the graph breaks the loop, else the worst.
 fn causes(graph: &Graph, findings: &[Finding], links: &Links<'_>) -> BTreeSet<usize> {
     let arcs: Vec<Vec<usize>> = links
         .out
@@ -118,9 +125,9 @@ fn causes(graph: &Graph, findings: &[Finding], links: &Links<'_>) -> BTreeSet<us
                 .collect()
         })
         .collect();
-    heads(graph, findings, &arcs, &|at| {
-        matches!(findings[at].role, Role::Cause | Role::Risk)
-    })
+    let independent = |at: usize| matches!(findings[at].role, Role::Cause | Role::Risk);
+    let leads = |at: usize| findings[at].role != Role::Symptom;
+    heads(graph, findings, &arcs, &independent, &leads)
 }
 
 /// Mechanisms that no cause explains and that no other such mechanism leads to.
@@ -144,17 +151,17 @@ fn mechanisms(
             }
         })
         .collect();
-    heads(graph, findings, &arcs, &|at| {
-        findings[at].role == Role::Mechanism && free(&at)
-    })
+    let counts = |at: usize| findings[at].role == Role::Mechanism && free(&at);
+    heads(graph, findings, &arcs, &counts, &counts)
 }
 
-/// Of the findings that `counts`, those that no other of them leads to along `arcs`; one per loop.
+/// Of the findings that `counts`, those to which nothing that `leads` comes along `arcs`; one per loop.
 fn heads(
     graph: &Graph,
     findings: &[Finding],
     arcs: &[Vec<usize>],
     counts: &dyn Fn(usize) -> bool,
+    leads: &dyn Fn(usize) -> bool,
 ) -> BTreeSet<usize> {
     let (component, count) = components(arcs);
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); count];
@@ -185,7 +192,7 @@ fn heads(
                 )
             }));
         }
-        if led[number] || !own.is_empty() {
+        if led[number] || members[number].iter().any(|at| leads(*at)) {
             for at in &members[number] {
                 for to in &arcs[*at] {
                     led[component[*to]] |= component[*to] != number;

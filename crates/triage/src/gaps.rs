@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use eksnet_model::{Gap, OriginKind, Outcome, OutcomeState, Report, Source, Text, Why};
+use eksnet_model::{Gap, OriginKind, Outcome, OutcomeState, Report, Snapshot, Source, Text, Why};
 
 /// Checks that one thing would let judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -110,10 +110,18 @@ fn read_by_hand(source: Source) -> Option<(String, String)> {
     Some((command, format!("{operation}.json")))
 }
 
-/// All gaps of a run: those of the snapshot that somebody asked for, and those that kept a check
-/// from its verdict.
-pub(crate) fn all(snapshot: Vec<Gap>, outcomes: &[(Text, Outcome)]) -> Vec<Gap> {
+/// All gaps of a run: those of the snapshot that somebody asked for, those that kept a check from its
+/// verdict, and what the choice of probed nodes left out.
+pub(crate) fn all(snapshot: &Snapshot, outcomes: &[(Text, Outcome)]) -> Vec<Gap> {
+    let sampled = snapshot
+        .probes
+        .value()
+        .filter(|run| !run.sampled.is_empty())
+        .map(|run| {
+            Gap::new(Source::Probes, Why::Sampled, run.sampled.clone()).closed_by("--nodes all")
+        });
     let mut gaps: Vec<Gap> = snapshot
+        .gaps()
         .into_iter()
         .filter(|gap| gap.why != Why::NotRequested)
         .chain(
@@ -121,6 +129,7 @@ pub(crate) fn all(snapshot: Vec<Gap>, outcomes: &[(Text, Outcome)]) -> Vec<Gap> 
                 .iter()
                 .flat_map(|(_, outcome)| outcome.gaps().iter().cloned()),
         )
+        .chain(sampled)
         .collect();
     gaps.sort();
     gaps.dedup();

@@ -130,9 +130,9 @@ impl Writer<'_, '_> {
         let explained = &self.explained[&root];
         let mut said = Said::default();
         self.since(root, &mut said);
-        self.steps(root, &mut said);
-        self.rivals(root, &mut said);
         self.suspects(root, &mut said);
+        self.rivals(root, &mut said);
+        self.steps(root, &mut said);
         Diagnosis {
             rank: self.ranks[&root],
             finding: finding.id.clone(),
@@ -208,12 +208,13 @@ impl Writer<'_, '_> {
             }
         }
         for (edge, at) in open.into_values().take(MOST_OPEN) {
-            said.because(format!(
-                "Not proven that it leads to {}: {}",
-                edge.to,
-                lower(&self.findings[at].title)
+            let title = &self.findings[at].title;
+            said.because(format!("Fits, and is not proven: that {}", lower(title)));
+            said.decide(format!(
+                "It leads to {} if {}",
+                self.findings[at].check,
+                lower(&edge.confirms)
             ));
-            said.decide(format!("It does if {}", lower(&edge.confirms)));
         }
     }
 

@@ -91,7 +91,7 @@ pub fn report(input: Input<'_>) -> Report {
             .collect(),
         unexplained: correlation.unexplained,
         outcomes: entries,
-        gaps: gaps::all(input.snapshot.gaps(), &outcomes),
+        gaps: gaps::all(input.snapshot, &outcomes),
         unread: input.unread,
         timings: input.timings,
         created: input.created,

@@ -1,6 +1,7 @@
 //! What a root leads to, as chains of arrows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use eksnet_model::{Diagnosis, FindingEntry, Text};
 
@@ -14,7 +15,9 @@ struct Step<'r> {
     next: Vec<usize>,
 }
 
-/// The chains from a root, wrapped and kept to a few lines. `findings` is by id.
+/// The chains from a root, wrapped and kept to `most_lines`: the longest one first, then what branches
+/// off. Where a chain does not fit, its middle is left out, and never its end: that is what people
+/// see failing. `findings` is by id.
 pub(crate) fn chains(
     diagnosis: &Diagnosis,
     findings: &BTreeMap<&Text, &FindingEntry>,
@@ -23,38 +26,62 @@ pub(crate) fn chains(
 ) -> Vec<String> {
     let steps = steps(diagnosis, findings);
     let mut lines: Vec<String> = Vec::new();
-    let mut left: usize = steps.iter().skip(1).map(|step| step.count).sum();
+    let mut untold = 0;
     for path in paths(&steps) {
-        let mut text = String::new();
-        let mut fitting: Option<Vec<String>> = None;
-        for (at, number) in path.steps.iter().enumerate() {
-            let step = &steps[*number];
-            if at > 0 || path.branch {
-                text.push_str(if at == 0 { "-> " } else { " -> " });
+        let room = most_lines.saturating_sub(lines.len());
+        let shown = (1..=path.steps.len())
+            .rev()
+            .map(|kept| wrap(&sentence(&steps, &path, kept), columns))
+            .find(|wrapped| wrapped.len() <= room);
+        match shown {
+            Some(wrapped) => lines.extend(wrapped),
+            None if lines.is_empty() => {
+                lines.extend(wrap(&sentence(&steps, &path, 1), columns));
             }
-            if !step.proven {
-                text.push_str("(not proven) ");
-            }
-            text.push_str(step.title);
-            if step.count > 1 {
-                text.push_str(&format!(" (and {} more alike)", step.count - 1));
-            }
-            let wrapped = wrap(&text, columns);
-            if lines.len() + wrapped.len() > most_lines && !lines.is_empty() | fitting.is_some() {
-                break;
-            }
-            left -= step.count;
-            fitting = Some(wrapped);
-        }
-        lines.extend(fitting.into_iter().flatten());
-        if lines.len() >= most_lines {
-            break;
+            None => untold += path.steps.iter().map(|at| steps[*at].count).sum::<usize>(),
         }
     }
-    if left > 0 {
-        lines.push(format!("and {left} more"));
+    if untold > 0 {
+        lines.push(format!("and {untold} more"));
     }
+    // A space that does not break has done its work.
     lines
+        .iter()
+        .map(|line| line.replace('\u{a0}', " "))
+        .collect()
+}
+
+/// A chain with `kept` of its steps: the first ones and the last.
+fn sentence(steps: &[Step<'_>], path: &Path, kept: usize) -> String {
+    let all = path.steps.len();
+    let head = kept.saturating_sub(1);
+    let mut text = String::new();
+    for (at, number) in path.steps.iter().enumerate() {
+        let last = at + 1 == all;
+        if at >= head && !last {
+            if at == head {
+                let hidden: usize = path.steps[head..all - 1]
+                    .iter()
+                    .map(|at| steps[*at].count)
+                    .sum();
+                text.push_str(if at == 0 { "" } else { " -> " });
+                text.push_str(&format!("{hidden}\u{a0}more"));
+            }
+            continue;
+        }
+        let step = &steps[*number];
+        if at > 0 || path.branch {
+            text.push_str(if at == 0 { "-> " } else { " -> " });
+        }
+        if !step.proven {
+            text.push_str("(not proven) ");
+        }
+        text.push_str(step.title);
+        if step.count > 1 {
+            text.push_str(&format!(" (and {} more alike)", step.count - 1));
+        }
+    }
+    text
 }
 
 /// Titles of symptoms by which a mechanism without known cause is seen.
@@ -129,15 +156,14 @@ fn paths(steps: &[Step<'_>]) -> Vec<Path> {
     }
     let mut paths = Vec::new();
     let mut starts: Vec<usize> = steps[0].next.clone();
-    starts.sort_by_key(|at| (std::cmp::Reverse(depth[*at]), *at));
-    let mut queue: std::collections::VecDeque<(usize, bool)> =
-        starts.into_iter().map(|at| (at, false)).collect();
+    starts.sort_by_key(|at| (Reverse(depth[*at]), *at));
+    let mut queue: VecDeque<(usize, bool)> = starts.into_iter().map(|at| (at, false)).collect();
     while let Some((start, branch)) = queue.pop_front() {
         let mut path = vec![start];
         let mut at = start;
         while !steps[at].next.is_empty() {
             let mut next = steps[at].next.clone();
-            next.sort_by_key(|at| (std::cmp::Reverse(depth[*at]), *at));
+            next.sort_by_key(|at| (Reverse(depth[*at]), *at));
             queue.extend(next[1..].iter().map(|at| (*at, true)));
             at = next[0];
             path.push(at);

@@ -12,8 +12,12 @@ use crate::render::{chain, confidence, fact, severity};
 /// The most proof lines of the root, and of what it leads to.
 const MOST_FACTS: usize = 4;
 const MOST_LATER_FACTS: usize = 2;
-/// The most lines that one piece of proof, a chain or a list of reasons takes.
+/// The most lines that a chain or a list of open questions takes.
 const MOST_LINES: usize = 4;
+/// The most reasons beside a proof that leaves nothing open.
+const MOST_REASONS: usize = 1;
+/// The most checks that are named beside the root's to see whether a fix worked.
+const MOST_CHECKS: usize = 2;
 
 /// Findings of a report by id.
 pub(crate) type ById<'r> = BTreeMap<&'r Text, &'r FindingEntry>;
@@ -140,21 +144,18 @@ fn because(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>) {
         }
         page.labelled("seen as", Ink::Plain, &text);
     }
-    let most = if page.style.wide {
-        usize::MAX
-    } else {
-        MOST_LINES
+    // What is proven shows in the proof: one sentence joins it. What is open is spelled out.
+    let (reasons, open) = match (page.style.wide, diagnosis.decide.is_empty()) {
+        (true, _) => (usize::MAX, usize::MAX),
+        (false, true) => (MOST_REASONS, 0),
+        (false, false) => (MOST_LINES, MOST_LINES),
     };
-    for (label, lines) in [
-        ("because", &diagnosis.because),
-        ("decides", &diagnosis.decide),
+    for (label, lines, most) in [
+        ("because", &diagnosis.because, reasons),
+        ("decides", &diagnosis.decide, open),
     ] {
         for (at, line) in lines.iter().take(most).enumerate() {
             page.command(if at == 0 { label } else { "" }, line);
-        }
-        if lines.len() > most {
-            let more = format!("and {} more (-o wide)", lines.len() - most);
-            page.labelled("", Ink::Plain, &more);
         }
     }
 }
@@ -177,19 +178,20 @@ fn advice(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>) {
     page.command("more", &more);
 }
 
-/// The checks that show whether a fix worked: the root's, and those of what it leads to. Two or more
-/// of a family stand as the family.
+/// The checks that show whether a fix worked: the root's, and the nearest of what it leads to. Two or
+/// more of a family stand as the family.
 fn scope(diagnosis: &Diagnosis, findings: &ById<'_>) -> String {
     let mut families: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    let mut named = BTreeSet::new();
     let explained = diagnosis
         .explains
         .iter()
         .filter_map(|id| findings.get(id))
-        .map(|finding| finding.check.as_str());
-    for check in explained
-        .chain([diagnosis.check.as_str()])
-        .filter(|check| !check.starts_with("sym/"))
-    {
+        .map(|finding| finding.check.as_str())
+        .filter(|check| !check.starts_with("sym/") && *check != diagnosis.check.as_str())
+        .filter(|check| named.insert(*check))
+        .take(MOST_CHECKS);
+    for check in explained.chain([diagnosis.check.as_str()]) {
         let family = check.split('/').next().unwrap_or(check);
         families.entry(family).or_default().insert(check);
     }

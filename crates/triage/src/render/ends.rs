@@ -38,6 +38,11 @@ pub(crate) fn header(page: &mut Page<'_>, report: &Report) {
         OriginKind::Folder => parts.push(format!("folder {}", report.source.name)),
         OriginKind::Demo => parts.push("demo".to_owned()),
     }
+    if report.source.kind != OriginKind::Cluster
+        && let Some(at) = report.taken_at
+    {
+        parts.push(format!("as of {at}"));
+    }
     let program = format!("kubectl-eksnet {}", report.tool.version);
     let painted = page.style.paint(Ink::Faint, &program);
     let left = parts.join(page.style.dot());
@@ -72,9 +77,12 @@ pub(crate) fn footer(page: &mut Page<'_>, report: &Report) {
     }
     let checks = counted(report.outcomes.len(), "check");
     page.paragraph(Ink::Plain, 3, &format!("{checks}: {}", parts.join(dot)));
-    let sampled = report.gaps.iter().filter(|gap| gap.why == Why::Sampled);
-    for gap in sampled {
-        page.paragraph(Ink::Plain, 3, &format!("sampled: {}", gap.detail));
+    for gap in report.gaps.iter().filter(|gap| gap.why == Why::Sampled) {
+        let mut text = format!("sampled: {}", gap.detail);
+        if let Some(closes) = &gap.closes {
+            text.push_str(&format!(" ({closes})"));
+        }
+        page.paragraph(Ink::Plain, 3, &text);
     }
     if !report.unread.is_empty() {
         let names: Vec<&str> = report

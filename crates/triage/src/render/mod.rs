@@ -9,7 +9,7 @@ mod style;
 mod text;
 mod wrap;
 
-use eksnet_model::{Confidence, OriginKind, Report, Severity, Verdict};
+use eksnet_model::{Confidence, Report, Severity, Verdict};
 
 pub use style::{Ink, Style};
 pub use text::text;
@@ -60,11 +60,6 @@ pub fn verdict(verdict: Verdict) -> &'static str {
         Verdict::Broken => "broken",
         Verdict::Inconclusive => "inconclusive",
     }
-}
-
-/// Whether evidence was saved before, and not read from a live cluster.
-fn is_saved(kind: OriginKind) -> bool {
-    kind != OriginKind::Cluster
 }
 
 /// `1 node`, `2 nodes`.

@@ -2,6 +2,10 @@
 
 use eksnet_model::Check;
 
+mod coredns_cross_node_blocked;
 mod coredns_no_ready_endpoints;
 
-pub(crate) const CHECKS: &[&Check] = &[&coredns_no_ready_endpoints::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &coredns_cross_node_blocked::CHECK,
+    &coredns_no_ready_endpoints::CHECK,
+];

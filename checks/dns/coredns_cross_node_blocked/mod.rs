@@ -168,6 +168,8 @@ fn finding(
         .filter(|pair| clients.contains(&pair.client.at.node))
         .all(|pair| pair.is_dead(Transport::Udp));
     let severity = match (udp, reaches_none) {
+        // A node that differs from its like is one node, not a class.
+        (true, true) if differs(of_class, blocked) => Severity::Error,
         (true, true) => Severity::Critical,
         (true, false) => Severity::Error,
         (false, _) => Severity::Warning,
@@ -179,6 +181,9 @@ fn finding(
     };
     let who = if clients.contains(class) {
         format!("Node {class}")
+    } else if differs(of_class, blocked) {
+        let nodes: Vec<&str> = clients.iter().map(|node| node.as_str()).collect();
+        format!("Node {} of class {class}", nodes.join(", "))
     } else {
         format!("Node class {class}")
     };
@@ -237,16 +242,21 @@ fn detail(vip: &Vip, reaches_none: bool, udp: bool) -> &'static str {
 /// All nodes of the class, unless another probed node of it reaches the same pods.
 fn reach(cx: &Cx<'_>, class: &Text, of_class: &[&Pair<'_>], blocked: &[&Pair<'_>]) -> Place {
     let probed = Place::nodes(blocked.iter().map(|pair| pair.client.at.node.clone()));
-    let differs = of_class
-        .iter()
-        .any(|pair| !pair.is_blocked() && blocked.iter().any(|other| other.name() == pair.name()));
     let classes = cx.topology().classes();
     match classes.into_iter().find(|one| one.name == *class) {
-        Some(all) if !differs => {
+        Some(all) if !differs(of_class, blocked) => {
             probed.on(all.nodes.iter().map(|node| node.metadata.name.as_str()))
         }
         _ => probed,
     }
+}
+
+/// Whether another probed node of the class reaches what is blocked for some.
+fn differs(of_class: &[&Pair<'_>], blocked: &[&Pair<'_>]) -> bool {
+    of_class
+        .iter()
+        .filter(|pair| !pair.is_blocked())
+        .any(|pair| blocked.iter().any(|other| other.name() == pair.name()))
 }
 
 /// Whether the clients reach the VPC resolver: then only cluster DNS is cut off.

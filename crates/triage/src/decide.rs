@@ -1,12 +1,13 @@
 //! Which causes are left where only a mechanism was found, and what would decide between them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
 
-use eksnet_model::{Finding, OriginKind, Outcome, Role, Text};
+use eksnet_model::{Finding, Gap, OriginKind, Outcome, Role, Text};
 
 use crate::correlate::Correlation;
 use crate::gaps;
-use crate::graph::{Edge, EdgeKind, End, Graph};
+use crate::graph::{EdgeKind, End, Graph, Term};
 
 /// The most causes that one line names.
 const MOST_NAMED: usize = 6;
@@ -36,82 +37,129 @@ pub(crate) fn name_open_causes(
             continue;
         }
         let known = causes_of(graph, root, &states);
-        let left: Vec<(&Text, &Outcome)> = outcomes
+        let left: Vec<(&str, &Outcome)> = known
             .iter()
-            .filter(|(check, outcome)| {
-                known.contains(check.as_str())
-                    && matches!(outcome, Outcome::Unknown(_) | Outcome::Crashed(_))
-            })
-            .map(|(check, outcome)| (check, outcome))
+            .filter_map(|id| Some((*id, *states.get(id)?)))
+            .filter(|(_, outcome)| matches!(outcome, Outcome::Unknown(_) | Outcome::Crashed(_)))
             .collect();
-        let judged = known.iter().filter(|id| states.contains_key(*id)).count();
         if left.is_empty() {
+            let judged = known.iter().filter(|id| states.contains_key(*id)).count();
             if judged > 0 {
-                diagnosis.because.push(
-                    format!("No cause of it is known here: {judged} were looked at, none holds")
-                        .into(),
+                let line = format!(
+                    "Its cause is not known: {} looked at, none holds",
+                    if judged == 1 {
+                        "the one that was".to_owned()
+                    } else {
+                        format!("of {judged} that were")
+                    }
                 );
+                diagnosis.because.insert(0, line.into());
             }
             continue;
         }
-        let names: Vec<&str> = left.iter().map(|(check, _)| check.as_str()).collect();
-        diagnosis
-            .because
-            .push(format!("Its cause is not known yet; left are {}", list(&names)).into());
-        let groups = gaps::group(
-            left.iter().map(|(check, outcome)| (*check, outcome.gaps())),
-            path,
-            kind,
-        );
-        if let Some(group) = groups.first() {
-            let names: Vec<&str> = group.checks.iter().map(|check| check.as_str()).collect();
-            let names = list(&names);
-            let line = match &group.closes {
-                Some(closes) => format!("{closes} (judges {names})"),
-                None => format!("{names} {}", group.lacks),
-            };
-            diagnosis.decide.insert(0, line.into());
+        let names: Vec<&str> = left.iter().map(|(check, _)| *check).collect();
+        let line = format!("Its cause is not known yet; left are {}", list(&names));
+        diagnosis.because.insert(0, line.into());
+        let mut to_do = to_decide(&left, path, kind);
+        to_do.append(&mut diagnosis.decide);
+        diagnosis.decide = to_do;
+    }
+}
+
+/// What would let most of the causes that are left be judged: a sentence, and its command where there
+/// is one.
+fn to_decide(left: &[(&str, &Outcome)], path: &str, kind: OriginKind) -> Vec<Text> {
+    let checks: Vec<(Text, &[Gap])> = left
+        .iter()
+        .map(|(check, outcome)| (Text::from(*check), outcome.gaps()))
+        .collect();
+    let groups = gaps::group(
+        checks.iter().map(|(check, gaps)| (check, *gaps)),
+        path,
+        kind,
+    );
+    // Several permissions are granted in one go: what counts is the way, not what is missing.
+    let mut ways: Vec<(Option<Text>, Vec<Text>, Vec<Text>)> = Vec::new();
+    for group in groups {
+        match ways.iter_mut().find(|(closes, ..)| *closes == group.closes) {
+            Some((_, checks, lacks)) if group.closes.is_some() => {
+                checks.extend(group.checks);
+                lacks.push(group.lacks);
+            }
+            _ => ways.push((group.closes, group.checks, vec![group.lacks])),
         }
+    }
+    ways.sort_by_key(|(closes, checks, _)| (closes.is_none(), Reverse(checks.len())));
+    let Some((closes, checks, lacks)) = ways.into_iter().next() else {
+        return Vec::new();
+    };
+    // In the order in which the graph suggests them.
+    let names: Vec<&str> = left
+        .iter()
+        .map(|(check, _)| *check)
+        .filter(|check| checks.iter().any(|one| one == check))
+        .collect();
+    let needs: Option<Vec<&str>> = lacks
+        .iter()
+        .map(|lacks| lacks.strip_prefix("need "))
+        .collect();
+    let verb = if names.len() == 1 { "needs" } else { "need" };
+    let sentence = match needs {
+        Some(needs) => format!("To judge {}, which {verb} {}", list(&names), list(&needs)),
+        None => format!("To judge {}", list(&names)),
+    };
+    match closes {
+        Some(closes) => vec![format!("{sentence}:").into(), closes],
+        None => vec![sentence.into()],
     }
 }
 
 /// Causes from which the graph leads to a finding, over mechanisms and symptoms that did not pass,
-/// along edges that its signals do not refute.
+/// along edges that its signals do not refute: those to which its signals point first, then the
+/// nearest.
 fn causes_of<'g>(
     graph: &'g Graph,
     root: &Finding,
     states: &BTreeMap<&str, &Outcome>,
-) -> BTreeSet<&'g str> {
-    let mut causes = BTreeSet::new();
-    let mut seen = BTreeSet::from([root.check.as_str()]);
-    let mut next: Vec<&str> = vec![root.check.as_str()];
-    while let Some(id) = next.pop() {
+) -> Vec<&'g str> {
+    let mut causes: BTreeMap<&str, (bool, usize)> = BTreeMap::new();
+    let mut seen: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut next: VecDeque<(&str, bool, usize)> = VecDeque::from([(root.check.as_str(), false, 0)]);
+    while let Some((id, pointed, depth)) = next.pop_front() {
         for edge in graph.edges_to(id) {
-            if edge.kind != EdgeKind::Cause || (root.check == id && refuted(edge, root)) {
+            if edge.kind != EdgeKind::Cause || (depth == 0 && met(&edge.refuted_by, root)) {
                 continue;
             }
+            let pointed = pointed || (depth == 0 && met(&edge.confirmed_by, root));
             let from = edge.from.as_str();
+            let standing = (!pointed, depth);
             match graph.role(from) {
                 Role::Cause => {
-                    causes.insert(from);
+                    let known = causes.entry(from).or_insert(standing);
+                    *known = standing.min(*known);
                 }
-                Role::Mechanism | Role::Symptom => {
+                Role::Mechanism | Role::Symptom if from != root.check.as_str() => {
                     let excluded = states.get(from).is_some_and(|outcome| {
                         matches!(outcome, Outcome::Pass { .. } | Outcome::NotApplicable(_))
                     });
-                    if !excluded && seen.insert(from) {
-                        next.push(from);
+                    let news = seen.get(from).is_none_or(|before| pointed && !before);
+                    if !excluded && news {
+                        seen.insert(from, pointed);
+                        next.push_back((from, pointed, depth + 1));
                     }
                 }
-                Role::Risk => {}
+                Role::Mechanism | Role::Symptom | Role::Risk => {}
             }
         }
     }
-    causes
+    let mut causes: Vec<(&str, (bool, usize))> = causes.into_iter().collect();
+    causes.sort_by_key(|(id, standing)| (*standing, *id));
+    causes.into_iter().map(|(id, _)| id).collect()
 }
 
-fn refuted(edge: &Edge, effect: &Finding) -> bool {
-    edge.refuted_by.iter().any(|terms| {
+/// Whether an entry is met by the signals of the effect alone.
+fn met(entries: &[Vec<Term>], effect: &Finding) -> bool {
+    entries.iter().any(|terms| {
         terms
             .iter()
             .all(|term| term.end == End::To && term.holds(effect, effect))

@@ -15,6 +15,18 @@ pub struct GapGroup {
     pub checks: Vec<Text>,
 }
 
+impl GapGroup {
+    /// As a sentence: `8 need iam:SimulatePrincipalPolicy`.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let count = self.checks.len();
+        match (count, self.lacks.split_once(' ')) {
+            (1, Some((verb, rest))) => format!("1 {verb}s {rest}"),
+            _ => format!("{count} {}", self.lacks),
+        }
+    }
+}
+
 /// The checks of a report that could not be judged, by what closes their gaps; largest group first.
 #[must_use]
 pub fn gap_groups(report: &Report) -> Vec<GapGroup> {
@@ -95,7 +107,8 @@ fn read_by_hand(source: Source) -> Option<(String, String)> {
     }
     let permission = source.permission();
     if let Some(rule) = permission.rbac.first() {
-        let command = format!("kubectl get {} -A -o yaml", rule.resource);
+        let scope = if source == Source::Nodes { "" } else { " -A" };
+        let command = format!("kubectl get {}{scope} -o yaml", rule.resource);
         return Some((command, format!("{}.yaml", rule.resource)));
     }
     let (service, action) = permission.iam.first()?.split_once(':')?;
@@ -108,6 +121,25 @@ fn read_by_hand(source: Source) -> Option<(String, String)> {
     }
     let command = format!("aws {service} {operation} --output json");
     Some((command, format!("{operation}.json")))
+}
+
+/// Gaps in words: why nothing could be judged. Saved evidence was not asked for what it lacks.
+pub(crate) fn in_words(gaps: &[Gap], kind: OriginKind) -> String {
+    let mut why: Vec<String> = gaps
+        .iter()
+        .map(|gap| match (&gap.why, kind) {
+            (Why::NotRequested, OriginKind::Folder | OriginKind::Bundle | OriginKind::Demo) => {
+                format!("{} is not in the evidence", gap.source)
+            }
+            _ => gap.to_string(),
+        })
+        .collect();
+    why.dedup();
+    if why.is_empty() {
+        "no evidence".to_owned()
+    } else {
+        why.join("; ")
+    }
 }
 
 /// All gaps of a run: those of the snapshot that somebody asked for, those that kept a check from its

@@ -201,6 +201,7 @@ impl Writer<'_, '_> {
                 .map(|held| held.edge);
             match (edge, way.step) {
                 (Some(edge), Weight::Confirmed) => said.because(edge.confirms.clone()),
+                (Some(_), Weight::Possible) if self.claims.contested.contains_key(at) => {}
                 (Some(edge), Weight::Possible) => {
                     open.entry(edge.number).or_insert((edge, *at));
                 }

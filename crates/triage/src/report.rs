@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use eksnet_model::{
-    Created, FindingEntry, Judged, Outcome, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster,
-    Snapshot, Text, Tool, Topology, UnreadFile,
+    Created, FindingEntry, Judged, OriginKind, Outcome, OutcomeEntry, REPORT_SCHEMA, Report,
+    ReportCluster, Snapshot, Text, Tool, Topology, UnreadFile,
 };
 
 use crate::correlate::correlate;
@@ -71,7 +71,10 @@ pub fn report(input: Input<'_>) -> Report {
         lacks.is_empty(),
         input.fail_on,
     );
-    let mut entries: Vec<OutcomeEntry> = outcomes.iter().map(entry).collect();
+    let mut entries: Vec<OutcomeEntry> = outcomes
+        .iter()
+        .map(|(check, outcome)| entry(check, outcome, origin.kind))
+        .collect();
     entries.sort_by(|a, b| a.check.cmp(&b.check));
     Report {
         schema: REPORT_SCHEMA.into(),
@@ -109,7 +112,7 @@ fn cluster(snapshot: &Snapshot) -> ReportCluster {
     }
 }
 
-fn entry((check, outcome): &(Text, Outcome)) -> OutcomeEntry {
+fn entry(check: &Text, outcome: &Outcome, kind: OriginKind) -> OutcomeEntry {
     let keys = |sources: &[eksnet_model::Source]| {
         sources
             .iter()
@@ -133,15 +136,7 @@ fn entry((check, outcome): &(Text, Outcome)) -> OutcomeEntry {
             )
         }
         Outcome::NotApplicable(why) => (why.clone(), Vec::new()),
-        Outcome::Unknown(gaps) => {
-            let why: Vec<String> = gaps.iter().map(ToString::to_string).collect();
-            let why = if why.is_empty() {
-                "no evidence".to_owned()
-            } else {
-                why.join("; ")
-            };
-            (why.into(), Vec::new())
-        }
+        Outcome::Unknown(gaps) => (gaps::in_words(gaps, kind).into(), Vec::new()),
         Outcome::Crashed(message) => (
             format!("the check itself failed: {message}").into(),
             Vec::new(),

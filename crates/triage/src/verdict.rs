@@ -3,6 +3,7 @@
 use eksnet_model::{Evidence, Outcome, OutcomeState, Role, Severity, Snapshot, Text, Verdict};
 
 use crate::correlate::Correlation;
+use crate::gaps::in_words;
 
 /// Checks without which nothing is called healthy.
 pub const CORE: [&str; 4] = [
@@ -44,21 +45,24 @@ pub(crate) fn lacks(
     probes_expected: bool,
     selected: bool,
 ) -> Vec<Text> {
-    let mut lacks = Vec::new();
+    let mut whys: Vec<(String, Vec<&str>)> = Vec::new();
     for id in CORE {
-        match outcomes.iter().find(|(check, _)| check == id) {
-            Some((_, Outcome::Unknown(gaps))) => {
-                let why: Vec<String> = gaps.iter().map(ToString::to_string).collect();
-                lacks.push(format!("{id}: {}", join(&why)));
-            }
-            Some((_, Outcome::Crashed(message))) => {
-                lacks.push(format!("{id}: the check itself failed: {message}"));
-            }
-            Some(_) => {}
-            None if selected => {}
-            None => lacks.push(format!("{id}: was not run")),
+        let why = match outcomes.iter().find(|(check, _)| check == id) {
+            Some((_, Outcome::Unknown(gaps))) => in_words(gaps, snapshot.origin.kind),
+            Some((_, Outcome::Crashed(message))) => format!("the check itself failed: {message}"),
+            Some(_) => continue,
+            None if selected => continue,
+            None => "not run".to_owned(),
+        };
+        match whys.iter_mut().find(|(known, _)| *known == why) {
+            Some((_, ids)) => ids.push(id),
+            None => whys.push((why, vec![id])),
         }
     }
+    let mut lacks: Vec<String> = whys
+        .into_iter()
+        .map(|(why, ids)| format!("{}: {why}", ids.join(", ")))
+        .collect();
     if probes_expected {
         match &snapshot.probes {
             Evidence::Absent(gap) => lacks.push(gap.to_string()),
@@ -79,14 +83,6 @@ pub(crate) fn lacks(
         lacks.push("none of the selected checks could be judged".to_owned());
     }
     lacks.into_iter().map(Text::from).collect()
-}
-
-fn join(why: &[String]) -> String {
-    if why.is_empty() {
-        "no evidence".to_owned()
-    } else {
-        why.join("; ")
-    }
 }
 
 /// The whole in one word. Findings from error on decide even where the core is not complete; below

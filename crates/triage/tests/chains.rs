@@ -505,3 +505,32 @@ fn a_mechanism_that_is_proven_to_bring_a_component_down_is_deeper_than_the_compo
     assert_eq!(roots(&joined), ["autoscaler/asg-cache-failed"]);
     assert_eq!(explained(&joined, 1), ["autoscaler/not-running"]);
 }
+
+#[test]
+fn two_thousand_dead_nodes_are_joined_with_what_ran_on_them() {
+    let nodes: Vec<String> = (0..2_000).map(|at| format!("n{at}")).collect();
+    let mut findings = Vec::new();
+    for node in &nodes {
+        findings.push(on("node/not-ready", CRITICAL, node).signal("kubelet-silent"));
+        findings.push(on("sym/nodes-not-ready", ERROR, node));
+        findings.push(on("kube-proxy/unhealthy", ERROR, node).signal("node-not-ready"));
+        findings.push(on("cni/aws-node-unhealthy", ERROR, node).signal("node-not-ready"));
+        findings.push(on("sym/pod-dns-timeout", ERROR, node).signal("vip-refused"));
+    }
+    findings.push(
+        finding("dns/coredns-no-ready-endpoints", CRITICAL)
+            .at(Place::nodes(["n1", "n2"]))
+            .signal("no-endpoints"),
+    );
+    for at in 0..100 {
+        findings.push(
+            finding("sym/pods-pending", ERROR)
+                .subject(eksnet_model::Subject::pod("default", format!("web-{at}")))
+                .signal("taint-not-ready"),
+        );
+    }
+    let joined = joined(findings);
+    assert_eq!(joined.diagnoses.len(), 2_000);
+    assert!(joined.unexplained.is_empty());
+    assert_eq!(joined.explained_by.len(), 4 * 2_000 + 1 + 100);
+}

@@ -16,6 +16,8 @@ const MOST_LATER_FACTS: usize = 2;
 const MOST_LINES: usize = 4;
 /// The most reasons beside a proof that leaves nothing open.
 const MOST_REASONS: usize = 1;
+/// The most reasons beside open questions.
+const MOST_OPEN_REASONS: usize = 3;
 /// The most checks that are named beside the root's to see whether a fix worked.
 const MOST_CHECKS: usize = 2;
 
@@ -148,7 +150,7 @@ fn because(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>) {
     let (reasons, open) = match (page.style.wide, diagnosis.decide.is_empty()) {
         (true, _) => (usize::MAX, usize::MAX),
         (false, true) => (MOST_REASONS, 0),
-        (false, false) => (MOST_LINES, MOST_LINES),
+        (false, false) => (MOST_OPEN_REASONS, MOST_LINES),
     };
     for (label, lines, most) in [
         ("because", &diagnosis.because, reasons),

@@ -6,6 +6,7 @@ use crate::gaps::gap_groups;
 use crate::render::counted;
 use crate::render::page::Page;
 use crate::render::style::Ink;
+use crate::render::wrap::width;
 
 /// The cluster on the left, the program on the right; what is known of the cluster's identity.
 pub(crate) fn header(page: &mut Page<'_>, report: &Report) {
@@ -72,11 +73,27 @@ pub(crate) fn footer(page: &mut Page<'_>, report: &Report) {
     ] {
         let count = count(state);
         if count > 0 {
-            parts.push(format!("{count} {noun}{}", gaps_of(report, state)));
+            parts.push(format!("{count} {noun}"));
         }
     }
     let checks = counted(report.outcomes.len(), "check");
-    page.paragraph(Ink::Plain, 3, &format!("{checks}: {}", parts.join(dot)));
+    let counts = format!("{checks}: {}", parts.join(dot));
+    match gap_groups(report).first() {
+        None => page.paragraph(Ink::Plain, 3, &counts),
+        Some(group) => {
+            let gap = match &group.closes {
+                Some(closes) => format!("{}: {closes}", group.sentence()),
+                None => group.sentence(),
+            };
+            let together = format!("{counts} ({gap})");
+            if width(&together) <= page.style.width {
+                page.paragraph(Ink::Plain, 3, &together);
+            } else {
+                page.paragraph(Ink::Plain, 3, &counts);
+                page.unbroken(&[&group.sentence(), group.closes.as_deref().unwrap_or("")]);
+            }
+        }
+    }
     for gap in report.gaps.iter().filter(|gap| gap.why == Why::Sampled) {
         let mut text = format!("sampled: {}", gap.detail);
         if let Some(closes) = &gap.closes {
@@ -119,21 +136,4 @@ pub(crate) fn footer(page: &mut Page<'_>, report: &Report) {
     }
     last.push(format!("exit {}", report.exit_code));
     page.paragraph(Ink::Plain, 3, &last.join(dot));
-}
-
-/// In brackets, what most of the unknown checks lack and what closes that.
-fn gaps_of(report: &Report, state: OutcomeState) -> String {
-    if state != OutcomeState::Unknown {
-        return String::new();
-    }
-    let groups = gap_groups(report);
-    let Some(first) = groups.first() else {
-        return String::new();
-    };
-    let mut text = format!(" ({} {}", first.checks.len(), first.lacks);
-    if let Some(closes) = &first.closes {
-        text.push_str(&format!(": {closes}"));
-    }
-    text.push(')');
-    text
 }

@@ -7,15 +7,16 @@ use crate::render::wrap::{width, wrap};
 pub(crate) const TEXT: usize = 13;
 
 /// First words of commands. Such lines are never broken: they are there to be pasted.
-const PROGRAMS: [&str; 28] = [
-    "aws",
+const PROGRAMS: [&str; 29] = [
     "awk",
+    "aws",
     "cat",
     "crictl",
     "ctr",
     "curl",
     "dig",
     "docker",
+    "echo",
     "eksctl",
     "export",
     "for",
@@ -34,8 +35,8 @@ const PROGRAMS: [&str; 28] = [
     "sudo",
     "sysctl",
     "systemctl",
-    "terraform",
     "tar",
+    "terraform",
 ];
 
 /// A page under construction.
@@ -84,6 +85,21 @@ impl<'s> Page<'s> {
         }
     }
 
+    /// A sentence and the command for it: on one line where both fit, else under each other, the
+    /// command in one piece.
+    pub(crate) fn unbroken(&mut self, parts: &[&str; 2]) {
+        let [sentence, command] = parts.map(|part| self.style.fit(part).into_owned());
+        let together = format!("   {sentence}: {command}");
+        if command.is_empty() {
+            self.paragraph(Ink::Plain, 3, &format!("   {sentence}"));
+        } else if width(&together) <= self.style.width {
+            self.line(&together);
+        } else {
+            self.paragraph(Ink::Plain, 3, &format!("   {sentence}:"));
+            self.line(&format!("{:TEXT$}{command}", ""));
+        }
+    }
+
     /// A label and text with a hanging indent.
     pub(crate) fn labelled(&mut self, label: &str, ink: Ink, text: &str) {
         let text = self.style.fit(text).into_owned();
@@ -111,7 +127,7 @@ impl<'s> Page<'s> {
         }
     }
 
-    /// Text on the left and, where it fits, text at the right edge; else beneath it.
+    /// Text on the left, and text at the right edge of its last line, or beneath where it does not fit.
     pub(crate) fn edges(
         &mut self,
         indent: usize,
@@ -123,22 +139,25 @@ impl<'s> Page<'s> {
         let left = self.style.fit(left).into_owned();
         let (right, painted) = right;
         let room = self.style.width.saturating_sub(indent).max(24);
-        if width(&left) + 2 + width(right) <= room {
-            let gap = room - width(&left) - width(right);
-            let left = self.style.paint(ink, &left);
-            self.line(&format!("{first}{left}{:gap$}{painted}", ""));
-            return;
-        }
-        for (at, line) in wrap(&left, room).iter().enumerate() {
-            let line = self.style.paint(ink, line);
-            if at == 0 {
-                self.line(&format!("{first}{line}"));
+        let lines = wrap(&left, room);
+        let last = lines.len() - 1;
+        for (at, line) in lines.iter().enumerate() {
+            let painted_line = self.style.paint(ink, line);
+            let before = if at == 0 {
+                first.to_owned()
             } else {
-                self.line(&format!("{:indent$}{line}", ""));
+                " ".repeat(indent)
+            };
+            if at == last && width(line) + 2 + width(right) <= room {
+                let gap = room - width(line) - width(right);
+                self.line(&format!("{before}{painted_line}{:gap$}{painted}", ""));
+                return;
             }
+            self.line(&format!("{before}{painted_line}"));
         }
         if !right.is_empty() {
-            self.line(&format!("{:indent$}{painted}", ""));
+            let gap = room.saturating_sub(width(right));
+            self.line(&format!("{:indent$}{:gap$}{painted}", "", ""));
         }
     }
 }

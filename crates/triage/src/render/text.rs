@@ -27,7 +27,7 @@ pub fn text(report: &Report, style: &Style) -> String {
     let mut page = Page::new(style);
     ends::header(&mut page, report);
     page.blank();
-    headline(&mut page, report);
+    headline(&mut page, report, &findings);
     let groups = groups(report);
     let in_full = if style.wide { usize::MAX } else { IN_FULL };
     let (main, also): (Vec<_>, Vec<_>) = groups
@@ -71,7 +71,7 @@ fn is_main(diagnosis: &Diagnosis, findings: &ById<'_>) -> bool {
     !diagnosis.explains.is_empty() || (diagnosis.severity >= Severity::Error && !risk)
 }
 
-fn headline(page: &mut Page<'_>, report: &Report) {
+fn headline(page: &mut Page<'_>, report: &Report, findings: &ById<'_>) {
     let style = page.style;
     let (glyph, word, ink) = match report.verdict {
         Verdict::Broken => (style.glyph("✗", "x"), "BROKEN", Ink::Critical),
@@ -80,7 +80,7 @@ fn headline(page: &mut Page<'_>, report: &Report) {
         Verdict::Inconclusive => ("?", "INCONCLUSIVE", Ink::Warning),
     };
     let summary = match report.verdict {
-        Verdict::Broken | Verdict::Degraded => problems(report),
+        Verdict::Broken | Verdict::Degraded => problems(report, findings),
         Verdict::Healthy => healthy(report),
         Verdict::Inconclusive => "too little evidence for a verdict".to_owned(),
     };
@@ -94,7 +94,7 @@ fn headline(page: &mut Page<'_>, report: &Report) {
 }
 
 /// How much the roots explain; without any that does, how bad it is.
-fn problems(report: &Report) -> String {
+fn problems(report: &Report, findings: &ById<'_>) -> String {
     let counted_in = |level: Severity| level >= Severity::Warning;
     let problems = report
         .findings
@@ -139,23 +139,43 @@ fn problems(report: &Report) -> String {
     } else {
         "explain"
     };
+    // The report spells a mechanism as a symptom: where it is a root, its own cause is not known.
+    let causes = explaining
+        .iter()
+        .filter(|diagnosis| {
+            findings
+                .get(&diagnosis.finding)
+                .is_none_or(|root| root.role != Role::Symptom)
+        })
+        .count();
+    let failures = explaining.len() - causes;
+    let mut who = Vec::new();
+    if causes > 0 {
+        who.push(counted(causes, "root cause"));
+    }
+    if failures > 0 {
+        who.push(format!("{} of unknown cause", counted(failures, "failure")));
+    }
     format!(
         "{} {verb} {covered} of {}",
-        counted(explaining.len(), "root cause"),
+        who.join(" and "),
         counted(problems, "problem")
     )
 }
 
 fn healthy(report: &Report) -> String {
-    let passes = report
-        .outcomes
-        .iter()
-        .filter(|entry| entry.state == OutcomeState::Pass)
-        .count();
-    format!(
-        "{} passed on complete evidence, nothing is wrong",
-        counted(passes, "check")
-    )
+    let count = |state| {
+        report
+            .outcomes
+            .iter()
+            .filter(|entry| entry.state == state)
+            .count()
+    };
+    let passed = counted(count(OutcomeState::Pass), "check");
+    match count(OutcomeState::Unknown) {
+        0 => format!("{passed} passed on complete evidence, nothing is wrong"),
+        unknown => format!("{passed} passed on complete evidence, {unknown} could not be judged"),
+    }
 }
 
 /// What the passes of a healthy report stand on.

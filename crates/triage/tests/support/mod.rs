@@ -1,6 +1,8 @@
 //! Findings by hand, as the checks would make them.
 #![allow(dead_code)] // each test file uses a part of it
 
+use std::sync::OnceLock;
+
 use eksnet_model::{
     Confidence, Fact, Finding, Gap, Judged, Outcome, Place, Role, Severity, Snapshot, Source,
     Subject, SubjectKind, Text, Time, Why,
@@ -13,7 +15,8 @@ pub(crate) fn graph() -> Graph {
 
 /// A finding with the role that the graph gives its check, named after it.
 pub(crate) fn finding(check: &str, severity: Severity) -> Finding {
-    let graph = graph();
+    static GRAPH: OnceLock<Graph> = OnceLock::new();
+    let graph = GRAPH.get_or_init(graph);
     let role = graph.checks().get(check).copied().unwrap_or(Role::Symptom);
     Finding::new(check, role, severity, format!("The title of {check}"))
         .subject(Subject::new(SubjectKind::Other, check))

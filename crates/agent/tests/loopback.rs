@@ -97,3 +97,14 @@ async fn a_server_sees_exactly_as_many_packets_as_there_are_tries() {
     last.send_to(&[], address).unwrap();
     assert_eq!(served.join().unwrap(), 7);
 }
+
+#[tokio::test]
+async fn tries_start_a_gap_apart() {
+    let closed = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let start = Instant::now();
+    assert_eq!(tries(address, 5, 60).await, [DnsOutcome::ConnRefused; 5]);
+    // A timer never fires early, so load can only make this longer.
+    assert!(start.elapsed() >= std::time::Duration::from_millis(240));
+}

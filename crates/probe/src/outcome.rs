@@ -226,11 +226,13 @@ pub struct StsOutcome {
     /// ARN of the caller, when it worked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// Which provider gave the credentials, such as `web-identity`, `container` or `imds`.
+    /// Which provider gave the credentials, or failed to: `environment`, `web-identity`,
+    /// `container` or `imds`; `None` when none was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
-    /// AWS error code, such as `InvalidIdentityToken`, or `no-credentials`, `dns`, `connect`,
-    /// `timeout`.
+    /// AWS error code, such as `InvalidIdentityToken`, or `no-credentials`, `token-unreadable`,
+    /// `bad-credentials-uri`, `status-403` and the like of the container endpoint, `dns`,
+    /// `connect`, `tls`, `timeout`, `malformed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Message that came with the code.

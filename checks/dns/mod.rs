@@ -2,10 +2,14 @@
 
 use eksnet_model::Check;
 
+mod cluster_dns_ip_mismatch;
 mod coredns_cross_node_blocked;
 mod coredns_no_ready_endpoints;
+mod vpc_resolver_unreachable;
 
 pub(crate) const CHECKS: &[&Check] = &[
+    &cluster_dns_ip_mismatch::CHECK,
     &coredns_cross_node_blocked::CHECK,
     &coredns_no_ready_endpoints::CHECK,
+    &vpc_resolver_unreachable::CHECK,
 ];

@@ -3,5 +3,6 @@
 use eksnet_model::Check;
 
 mod asg_cache_failed;
+mod not_running;
 
-pub(crate) const CHECKS: &[&Check] = &[&asg_cache_failed::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[&asg_cache_failed::CHECK, &not_running::CHECK];

@@ -3,6 +3,11 @@
 use eksnet_model::Check;
 
 mod asg_cache_failed;
+mod asg_discovery_tags;
 mod not_running;
 
-pub(crate) const CHECKS: &[&Check] = &[&asg_cache_failed::CHECK, &not_running::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &asg_cache_failed::CHECK,
+    &asg_discovery_tags::CHECK,
+    &not_running::CHECK,
+];

@@ -7,6 +7,8 @@ use crate::aws::{AutoScalingGroup, tag};
 pub struct Discovery {
     /// The discovery flags as written, `$(NAME)` replaced as the kubelet does.
     pub flags: Vec<String>,
+    /// The tags of each flag by itself.
+    pub written: Vec<Vec<TagFilter>>,
     /// A group is discovered when it has every tag of one of these lists.
     pub alternatives: Vec<Vec<TagFilter>>,
     /// Whether several flags were merged into one list.
@@ -65,7 +67,8 @@ pub enum Instead {
 
 /// The tags of `asg:tag=KEY[=VALUE],..`; white space belongs to the key that it stands in.
 pub(super) fn tags_of(spec: &str) -> Result<Vec<TagFilter>, String> {
-    let wrong = || format!("--node-group-auto-discovery={spec} is not asg:tag=KEY[=VALUE],..");
+    let wrong =
+        || format!("--node-group-auto-discovery={spec} is not asg:tag=KEY[=VALUE][,KEY[=VALUE]]");
     let (discoverer, parameter) = spec.split_once(':').ok_or_else(wrong)?;
     let (name, tags) = parameter.split_once('=').ok_or_else(wrong)?;
     if discoverer != "asg" || name != "tag" || tags.is_empty() {
@@ -174,6 +177,12 @@ impl TagFilter {
         self.key
             .strip_prefix(DISCOVERY_PREFIX)
             .filter(|name| !matches!(*name, "" | "enabled" | "disabled") && !name.contains('/'))
+    }
+
+    /// Whether white space stands around the key, as a folded line of YAML leaves it.
+    #[must_use]
+    pub fn is_spaced(&self) -> bool {
+        self.key.trim() != self.key
     }
 
     /// Whether the key holds what an example has where the cluster's name belongs.

@@ -130,7 +130,7 @@ impl<'a> ClusterAutoscaler<'a> {
         for value in self.values("node-group-auto-discovery") {
             let spec = self.expand(value, &mut found.unresolved);
             match tags_of(&spec) {
-                Ok(tags) => found.alternatives.push(tags),
+                Ok(tags) => found.written.push(tags),
                 Err(why) => found.refused.push(why),
             }
             found.flags.push(spec);
@@ -144,6 +144,7 @@ impl<'a> ClusterAutoscaler<'a> {
                     .push(format!("--nodes={spec} is not MIN:MAX:NAME")),
             }
         }
+        found.alternatives.clone_from(&found.written);
         // Without a known release the current rule is taken.
         if found.alternatives.len() > 1 && self.minor().is_none_or(|minor| minor >= MERGES_SINCE) {
             found.merged = true;

@@ -1,0 +1,88 @@
+//! The Auto Scaling groups that nodes of the cluster came from.
+
+use std::collections::BTreeSet;
+
+use eksnet_model::aws::{AutoScalingGroup, tag};
+use eksnet_model::kubernetes::Node;
+use eksnet_model::{Cx, TagFilter};
+
+/// A group with its nodes.
+#[derive(Debug)]
+pub(super) struct Owned<'a> {
+    pub(super) group: &'a AutoScalingGroup,
+    /// Names of its nodes, sorted.
+    pub(super) nodes: Vec<&'a str>,
+    instances: BTreeSet<&'a str>,
+}
+
+/// The groups that nodes of the cluster belong to, by name. Nodes that Karpenter launched have none,
+/// and a group that is being deleted counts no more.
+pub(super) fn owned<'a>(
+    cx: &'a Cx<'_>,
+    groups: &'a [AutoScalingGroup],
+    nodes: &'a [Node],
+) -> Vec<Owned<'a>> {
+    let instances = cx.instances().optional();
+    let group_tag = |id: &str| {
+        instances
+            .into_iter()
+            .flatten()
+            .find(|instance| instance.instance_id == id)
+            .and_then(|instance| instance.auto_scaling_group())
+    };
+    let mut found: Vec<Owned<'_>> = groups
+        .iter()
+        .filter(|group| group.status.is_none())
+        .map(|group| {
+            let mut owned = Owned {
+                group,
+                nodes: Vec::new(),
+                instances: BTreeSet::new(),
+            };
+            for node in nodes.iter().filter(|node| !is_karpenters(node)) {
+                let Some(id) = node.instance_id() else {
+                    continue;
+                };
+                let listed = group.instances.iter().any(|one| one.instance_id == id);
+                if listed || group_tag(id) == Some(group.auto_scaling_group_name.as_str()) {
+                    owned.nodes.push(&node.metadata.name);
+                    owned.instances.insert(id);
+                }
+            }
+            owned.nodes.sort_unstable();
+            owned
+        })
+        .filter(|owned| !owned.nodes.is_empty())
+        .collect();
+    found.sort_by(|a, b| {
+        a.group
+            .auto_scaling_group_name
+            .cmp(&b.group.auto_scaling_group_name)
+    });
+    found
+}
+
+/// Whether Karpenter launched the node, by its current or its old label.
+pub(super) fn is_karpenters(node: &Node) -> bool {
+    node.label("karpenter.sh/nodepool").is_some()
+        || node.label("karpenter.sh/provisioner-name").is_some()
+}
+
+impl Owned<'_> {
+    /// Whether the group cannot be scaled anyway.
+    pub(super) fn is_fixed(&self) -> bool {
+        self.group.min_size == self.group.max_size
+    }
+
+    /// An instance of the group that has the tag which the group lacks.
+    pub(super) fn tagged_instance(&self, cx: &Cx<'_>, filter: &TagFilter) -> Option<String> {
+        let instances = cx.instances().optional()?;
+        instances
+            .iter()
+            .find(|instance| {
+                self.instances.contains(instance.instance_id.as_str())
+                    && tag(&instance.tags, &filter.key).is_some()
+            })
+            .map(|instance| instance.instance_id.clone())
+    }
+}

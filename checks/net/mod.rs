@@ -2,6 +2,7 @@
 
 use eksnet_model::Check;
 
+mod nacl_stateless;
 mod sg_node_dns;
 
-pub(crate) const CHECKS: &[&Check] = &[&sg_node_dns::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[&nacl_stateless::CHECK, &sg_node_dns::CHECK];

@@ -125,10 +125,12 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
 fn gap(cx: &Cx<'_>, missing: &Missing) -> Gap {
     let source = match missing {
         Missing::PrefixList(_) => Source::PrefixLists,
+        Missing::AddressLike(_) => Source::NetworkInterfaces,
         _ => Source::SecurityGroups,
     };
     let why = match missing {
         Missing::PrefixList(_) => cx.prefix_lists().gap(),
+        Missing::AddressLike(_) => cx.network_interfaces().gap(),
         _ => cx.security_groups().gap(),
     };
     let why = why.map_or(Why::Failed, |gap| gap.why.clone());

@@ -102,7 +102,7 @@ fn scores(ways: &[(Flow, DnsPath)]) -> String {
 }
 
 fn path(topology: &Topology<'_>, pod: &ProbePod, server: &Server<'_>) -> String {
-    let port = server.flows.first().map_or(53, |flow| flow.port);
+    let port = server.flows[0].port;
     format!(
         "{} ({}) -> {}:{port} {}",
         pod.at.node,

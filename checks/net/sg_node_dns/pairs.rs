@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eksnet_model::kubernetes::{IntOrString, Node, Pod, Service};
+use eksnet_model::kubernetes::{Node, Pod};
 use eksnet_model::path::{
-    Flow, GroupDenial, Missing, Passage, SecurityGroups, Side, Uplink, uplink_of_pod, uplinks,
+    Flow, GroupDenial, Missing, Passage, SecurityGroups, Side, Uplink, dns_flows, uplink_of_pod,
+    uplinks,
 };
 use eksnet_model::{ClusterDns, Text, Topology};
 
@@ -13,7 +14,7 @@ pub(super) struct Server<'a> {
     pub pod: &'a Pod,
     pub way: Uplink<'a>,
     /// What it listens on.
-    pub flows: Vec<Flow>,
+    pub flows: [Flow; 2],
 }
 
 /// A node that asks, and its ways out.
@@ -76,40 +77,12 @@ pub(super) fn servers<'a>(
             Some(way) => found.push(Server {
                 pod,
                 way,
-                flows: flows(pod, dns.service),
+                flows: dns_flows(dns.service, pod),
             }),
             None => unknown.push(pod),
         }
     }
     (found, unknown)
-}
-
-/// Ports of the pod that the DNS Service sends to: 53 unless its target port differs.
-fn flows(pod: &Pod, service: Option<&Service>) -> Vec<Flow> {
-    [("UDP", Flow::udp(53)), ("TCP", Flow::tcp(53))]
-        .into_iter()
-        .map(|(protocol, usual)| Flow {
-            port: target(pod, service, protocol).unwrap_or(usual.port),
-            ..usual
-        })
-        .collect()
-}
-
-fn target(pod: &Pod, service: Option<&Service>, protocol: &str) -> Option<u16> {
-    let ports = &service?.spec.ports;
-    let port = ports
-        .iter()
-        .find(|port| port.port == 53 && port.protocol == protocol)?;
-    match port.target_port.as_ref()? {
-        IntOrString::Int(number) => u16::try_from(*number).ok(),
-        IntOrString::String(name) => pod
-            .spec
-            .containers
-            .iter()
-            .flat_map(|container| &container.ports)
-            .find(|port| port.name == *name)
-            .map(|port| port.container_port),
-    }
 }
 
 /// Nodes whose pods ask CoreDNS pods. Nodes of EKS Auto Mode answer by themselves and hybrid nodes
@@ -195,8 +168,16 @@ fn on_branch(topology: &Topology<'_>, server: &Server<'_>) -> bool {
         .is_some_and(|interface| interface.interface_type == "branch")
 }
 
-/// What one side's rules depend on: its groups, the other side's groups and address, and the flow.
-type Question<'a> = (Side, Flow, Vec<&'a str>, Vec<&'a str>, std::net::IpAddr);
+/// What one side's rules depend on: its family and groups, the other side's groups and address, and the
+/// flow.
+type Question<'a> = (
+    Side,
+    Flow,
+    bool,
+    Vec<&'a str>,
+    Vec<&'a str>,
+    std::net::IpAddr,
+);
 
 /// Nodes of a group ask alike, so each side is judged once.
 struct Sides<'a, 'r> {
@@ -229,6 +210,7 @@ impl<'a> Sides<'a, '_> {
         let question = (
             side,
             flow,
+            own.address.is_ipv4(),
             own.groups.clone(),
             peer.groups.clone(),
             peer.address,

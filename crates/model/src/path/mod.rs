@@ -4,15 +4,18 @@
 //! prefix list whose entries nobody read may admit the packet or not; that is [`Passage::Undecided`],
 //! never a denial.
 
+mod dns_flows;
 mod network_acl;
 mod security_group;
 mod uplink;
 
 use std::fmt;
+use std::net::IpAddr;
 
 use crate::Text;
 
-pub use network_acl::{AclDenial, AclEnd, EPHEMERAL, Leg, NetworkAcls};
+pub use dns_flows::dns_flows;
+pub use network_acl::{AclDenial, AclEnd, EPHEMERAL, Leg, NetworkAcls, free_rule_number};
 pub use security_group::{End, GroupDenial, SecurityGroups};
 pub use uplink::{Uplink, uplink_of_pod, uplinks};
 
@@ -155,6 +158,8 @@ pub enum Missing {
     PrefixList(Text),
     /// The network ACL of this subnet.
     AclOf(Text),
+    /// An address of the same family as this one: what rules say of IPv4 does not hold for IPv6.
+    AddressLike(IpAddr),
     /// A rule that could not be understood: of which group or ACL, and what it says.
     Unreadable {
         /// Id of the group or ACL.
@@ -170,6 +175,7 @@ impl fmt::Display for Missing {
             Self::Group(id) => write!(f, "the rules of security group {id}"),
             Self::PrefixList(id) => write!(f, "the entries of prefix list {id}"),
             Self::AclOf(subnet) => write!(f, "the network ACL of subnet {subnet}"),
+            Self::AddressLike(ip) => write!(f, "an address of the other end of {ip}'s family"),
             Self::Unreadable { owner, what } => {
                 write!(f, "a rule of {owner} that was not understood: {what}")
             }

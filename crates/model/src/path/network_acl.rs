@@ -57,8 +57,10 @@ pub struct AclDenial {
     pub entry: Option<u32>,
     /// Destination ports that had to pass.
     pub ports: (u16, u16),
-    /// One destination port that does not.
+    /// The first of them that does not.
     pub port: u16,
+    /// How many of them do not.
+    pub count: u32,
     /// Addresses at the other side of the border.
     pub peer: IpNet,
 }
@@ -97,6 +99,9 @@ impl<'a> NetworkAcls<'a> {
         if client.subnet == server.subnet {
             return Passage::Allowed(Vec::new());
         }
+        if client.block.addr().is_ipv4() != server.block.addr().is_ipv4() {
+            return Passage::Undecided(vec![Missing::AddressLike(client.block.addr())]);
+        }
         let asked = flow.port..=flow.port;
         let hops = [
             (client, server, Side::Egress, Leg::Forward, asked.clone()),
@@ -110,6 +115,39 @@ impl<'a> NetworkAcls<'a> {
             })
             .reduce(Passage::and)
             .unwrap_or(Passage::Allowed(Vec::new()))
+    }
+
+    /// Whether a client may ask an address outside the VPC: only the border of its own subnet is
+    /// known then.
+    #[must_use]
+    pub fn passage_out(
+        &self,
+        flow: Flow,
+        client: AclEnd<'_>,
+        server: IpNet,
+        answers: RangeInclusive<u16>,
+    ) -> Passage<AclDenial> {
+        let server = AclEnd {
+            subnet: "",
+            block: server,
+        };
+        let asked = flow.port..=flow.port;
+        let out = self.hop(
+            flow.protocol,
+            client,
+            server,
+            Side::Egress,
+            Leg::Forward,
+            asked,
+        );
+        out.and(self.hop(
+            flow.protocol,
+            client,
+            server,
+            Side::Ingress,
+            Leg::Return,
+            answers,
+        ))
     }
 
     fn hop(
@@ -128,7 +166,7 @@ impl<'a> NetworkAcls<'a> {
             Ok(None) => Passage::Allowed(vec![
                 format!("{} {}", acl.network_acl_id, side.name()).into(),
             ]),
-            Ok(Some((entry, port))) => Passage::Denied(vec![AclDenial {
+            Ok(Some(Verdict { entry, port, count })) => Passage::Denied(vec![AclDenial {
                 acl: acl.network_acl_id.as_str().into(),
                 subnet: own.subnet.into(),
                 side,
@@ -137,6 +175,7 @@ impl<'a> NetworkAcls<'a> {
                 entry,
                 ports: (*ports.start(), *ports.end()),
                 port,
+                count,
                 peer: peer.block,
             }]),
             Err(missing) => Passage::Undecided(vec![missing]),
@@ -144,8 +183,42 @@ impl<'a> NetworkAcls<'a> {
     }
 }
 
-/// The first port of `ports` that is denied to or from some address of `peer`, with the entry that
-/// denies it; `None` when all pass.
+/// A number for a new entry of that direction: before the entry that denies, else behind all others.
+/// `None` when no number is left there.
+#[must_use]
+pub fn free_rule_number(acl: &NetworkAcl, side: Side, before: Option<u32>) -> Option<u32> {
+    let taken: Vec<u32> = acl
+        .entries
+        .iter()
+        .filter(|entry| entry.egress == (side == Side::Egress) && entry.rule_number < LAST_RULE)
+        .map(|entry| entry.rule_number)
+        .collect();
+    let free = |number: &u32| !taken.contains(number);
+    match before {
+        // Tens first: room for what comes later.
+        Some(before) => {
+            let tens = (1..before)
+                .rev()
+                .filter(|number| number % 10 == 0)
+                .find(free);
+            tens.or_else(|| (1..before).rev().find(free))
+        }
+        None => {
+            let next = taken.iter().max().map_or(100, |most| most / 10 * 10 + 10);
+            (next..LAST_RULE).find(free)
+        }
+    }
+}
+
+/// What an ACL denies of a range of ports.
+struct Verdict {
+    /// The entry that denies the first of them.
+    entry: Option<u32>,
+    port: u16,
+    count: u32,
+}
+
+/// The ports of `ports` that are denied to or from some address of `peer`; `None` when all pass.
 ///
 /// Entries are constant between the borders of their blocks and port ranges, so one address and one
 /// port of each part stand for the whole of it.
@@ -155,7 +228,7 @@ fn judge(
     protocol: Protocol,
     ports: &RangeInclusive<u16>,
     peer: IpNet,
-) -> Result<Option<(Option<u32>, u16)>, Missing> {
+) -> Result<Option<Verdict>, Missing> {
     let mut entries: Vec<&NaclEntry> = acl
         .entries
         .iter()
@@ -163,16 +236,33 @@ fn judge(
         .collect();
     entries.sort_by_key(|entry| entry.rule_number);
     let mut open = None;
-    for port in parts_of_ports(&entries, ports) {
-        for address in parts_of_block(&entries, peer) {
-            match first_match(acl, &entries, protocol, port, address) {
+    let mut found: Option<Verdict> = None;
+    let parts = parts_of_ports(&entries, ports);
+    let addresses = parts_of_block(&entries, peer);
+    for (at, port) in parts.iter().copied().enumerate() {
+        for address in &addresses {
+            match first_match(acl, &entries, protocol, port, *address) {
                 Ok(Decision::Allow) => {}
-                Ok(Decision::Deny(entry)) => return Ok(Some((entry, port))),
+                Ok(Decision::Deny(entry)) => {
+                    let end = parts
+                        .get(at + 1)
+                        .map_or(u32::from(*ports.end()) + 1, |next| u32::from(*next));
+                    let count = end - u32::from(port);
+                    match &mut found {
+                        Some(verdict) => verdict.count += count,
+                        None => found = Some(Verdict { entry, port, count }),
+                    }
+                    break;
+                }
                 Err(missing) => open = Some(missing),
             }
         }
     }
-    open.map_or(Ok(None), Err)
+    match (found, open) {
+        (Some(verdict), _) => Ok(Some(verdict)),
+        (None, Some(missing)) => Err(missing),
+        (None, None) => Ok(None),
+    }
 }
 
 fn parts_of_ports(entries: &[&NaclEntry], ports: &RangeInclusive<u16>) -> Vec<u16> {
@@ -319,8 +409,14 @@ mod tests {
         )).unwrap();
         let denial = denied(ask(&client, &everything()));
         assert_eq!(
-            (denial.leg, denial.side, denial.entry, denial.port),
-            (Leg::Return, Side::Ingress, None, 1024)
+            (
+                denial.leg,
+                denial.side,
+                denial.entry,
+                denial.port,
+                denial.count
+            ),
+            (Leg::Return, Side::Ingress, None, 1024, 64512 - 28232)
         );
         assert_eq!(denial.subnet, "subnet-c");
     }
@@ -336,6 +432,37 @@ mod tests {
         );
         let denial = denied(ask(&everything(), &server));
         assert_eq!((denial.leg, denial.entry), (Leg::Forward, Some(90)));
+    }
+
+    #[test]
+    fn a_new_entry_goes_before_the_one_that_denies_or_behind_all() {
+        let mut acl = everything();
+        assert_eq!(free_rule_number(&acl, Side::Ingress, None), Some(110));
+        assert_eq!(free_rule_number(&acl, Side::Ingress, Some(100)), Some(90));
+        assert_eq!(free_rule_number(&acl, Side::Ingress, Some(1)), None);
+        acl.entries[1].rule_number = 32766;
+        assert_eq!(free_rule_number(&acl, Side::Ingress, None), None);
+        acl.entries[1].rule_number = 1;
+        assert_eq!(free_rule_number(&acl, Side::Ingress, Some(2)), None);
+        assert_eq!(free_rule_number(&acl, Side::Ingress, Some(5)), Some(4));
+    }
+
+    #[test]
+    fn outside_the_vpc_only_the_clients_own_border_counts() {
+        let mut client = everything();
+        client.entries[1].protocol = "17".to_owned();
+        let acls = NetworkAcls::new([("subnet-c", &client)]);
+        let end = AclEnd {
+            subnet: "subnet-c",
+            block: "10.0.1.0/24".parse().unwrap(),
+        };
+        let server = "52.94.1.1/32".parse().unwrap();
+        let denial = denied(acls.passage_out(Flow::tcp(443), end, server, EPHEMERAL));
+        assert_eq!((denial.side, denial.leg), (Side::Ingress, Leg::Return));
+        assert!(
+            acls.passage_out(Flow::udp(443), end, server, EPHEMERAL)
+                .is_allowed()
+        );
     }
 
     #[test]

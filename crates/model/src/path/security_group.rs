@@ -108,6 +108,9 @@ impl<'a> SecurityGroups<'a> {
                 }
             }
         }
+        if own.address.is_ipv4() != peer.address.is_ipv4() {
+            lacks(Missing::AddressLike(own.address));
+        }
         if missing.is_empty() {
             Passage::Denied(vec![GroupDenial {
                 side,

@@ -340,42 +340,4 @@ pub(crate) async fn list_anywhere<T: DeserializeOwned>(
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const PODS: Resource = Resource {
-        source: Source::Pods,
-        versions: &["/api/v1"],
-        plural: "pods",
-        namespaced: true,
-    };
-
-    #[test]
-    fn the_first_page_asks_the_cache_and_later_pages_name_no_revision() {
-        let scope = Scope {
-            namespace: Some("kube-system"),
-            fields: Some("type=Warning"),
-            ..Scope::default()
-        };
-        assert_eq!(
-            PODS.path("/api/v1", &scope, None),
-            "/api/v1/namespaces/kube-system/pods?limit=500&resourceVersion=0&fieldSelector=type%3DWarning"
-        );
-        // The API refuses a revision next to a continue token.
-        let next = PODS.path("/api/v1", &Scope::default(), Some("a+b/c="));
-        assert_eq!(next, "/api/v1/pods?limit=500&continue=a%2Bb%2Fc%3D");
-    }
-
-    #[test]
-    fn partial_lists_are_never_present() {
-        let cut = |items: Vec<u8>| Listed {
-            items,
-            ended: Err(Stopped::Fault(Fault::Cut("eof".to_owned()))),
-        };
-        let partial = cut(vec![1]).evidence(Source::Pods, "list pods");
-        assert_eq!(partial.gap().unwrap().why, Why::Truncated);
-        assert_eq!(partial.value(), Some(&vec![1]));
-        let absent = cut(vec![]).evidence(Source::Pods, "list pods");
-        assert_eq!(absent.value(), None);
-    }
-}
+mod tests;

@@ -1,0 +1,7 @@
+//! Against a fake API server: connecting, listing, probing, and what stays behind.
+
+mod connecting;
+mod lab;
+mod leftovers;
+mod lists;
+mod pods;

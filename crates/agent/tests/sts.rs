@@ -381,6 +381,11 @@ async fn an_sts_that_is_not_there_silent_or_strange_is_told_apart() {
     assert_eq!(outcome.error.as_deref(), Some("malformed"), "{outcome:?}");
     assert_eq!(outcome.arn, None);
 
+    let failing = Fake::start([("Action", 503, String::new())]);
+    let outcome = ask(&OWN, &failing.url(), 30_000).await;
+    assert_eq!(outcome.error.as_deref(), Some("status-503"), "{outcome:?}");
+    assert_eq!(failing.asked().len(), 1, "a failure was repeated");
+
     let expired = Fake::start([refused(
         "Action=GetCallerIdentity",
         "RequestExpired",

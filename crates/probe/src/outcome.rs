@@ -231,8 +231,8 @@ pub struct StsOutcome {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
     /// AWS error code, such as `InvalidIdentityToken`, or `no-credentials`, `token-unreadable`,
-    /// `bad-credentials-uri`, `status-403` and the like of the container endpoint, `dns`,
-    /// `connect`, `tls`, `timeout`, `malformed`.
+    /// `bad-credentials-uri`, `status-403` and the like (of the container endpoint, or of what
+    /// stands before STS), `dns`, `connect`, `tls`, `timeout`, `malformed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
     /// Message that came with the code.

@@ -10,6 +10,7 @@ use aws_sdk_sts::config::{
 };
 use aws_sdk_sts::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sts::{Client, Config};
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use tokio::time::Instant;
 
 use super::Failure;
@@ -17,7 +18,7 @@ use super::connector::Connector;
 use crate::http::Unanswered;
 use crate::surroundings::Surroundings;
 
-/// STS, asked once per operation: no retries, no cache, no clock correction behind our back.
+/// STS, asked once per operation: no retries (and with them no correction of the clock), no cache.
 pub(super) struct Sts {
     config: Builder,
 }
@@ -36,8 +37,7 @@ impl Sts {
             .retry_config(RetryConfig::disabled())
             .timeout_config(TimeoutConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .identity_cache(IdentityCache::no_cache())
-            .disable_clock_skew_correction(true);
+            .identity_cache(IdentityCache::no_cache());
         Self {
             config: match endpoint {
                 Some(endpoint) => config.endpoint_url(endpoint),
@@ -92,16 +92,20 @@ impl Sts {
     }
 }
 
-fn failure<E, R>(error: SdkError<E, R>) -> Failure
+fn failure<E>(error: SdkError<E, HttpResponse>) -> Failure
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: std::fmt::Debug + Send + Sync + 'static,
 {
     match error {
         SdkError::ServiceError(refused) => {
-            let refused = refused.err();
-            let message = refused.message().map(str::to_owned);
-            Failure::code(refused.code().unwrap_or("malformed"), message)
+            let message = refused.err().message().map(str::to_owned);
+            let status = refused.raw().status();
+            match refused.err().code() {
+                Some(code) => Failure::code(code, message),
+                None if status.is_success() => Failure::code("malformed", message),
+                // Not from AWS: a proxy, or a load balancer before it.
+                None => Failure::code(&format!("status-{}", status.as_u16()), message),
+            }
         }
         SdkError::TimeoutError(_) => Failure::code("timeout", None),
         other => match unanswered(&other) {

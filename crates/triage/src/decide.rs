@@ -58,7 +58,11 @@ pub(crate) fn name_open_causes(
             continue;
         }
         let names: Vec<&str> = left.iter().map(|(check, _)| *check).collect();
-        let line = format!("Its cause is not known yet; left are {}", list(&names));
+        let line = format!(
+            "Its cause is not known yet; left {} {}",
+            if names.len() == 1 { "is" } else { "are" },
+            list(&names)
+        );
         diagnosis.because.insert(0, line.into());
         let mut to_do = to_decide(&left, path, kind);
         to_do.append(&mut diagnosis.decide);

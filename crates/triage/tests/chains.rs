@@ -534,3 +534,128 @@ fn two_thousand_dead_nodes_are_joined_with_what_ran_on_them() {
     assert!(joined.unexplained.is_empty());
     assert_eq!(joined.explained_by.len(), 4 * 2_000 + 1 + 100);
 }
+
+#[test]
+fn a_cause_reaches_only_what_lies_within_all_its_dimensions() {
+    let here = || Place::nodes(["n1"]).of(SCALER);
+    let joined = joined(vec![
+        finding("iam/imds-hop-limit", ERROR)
+            .at(here())
+            .reaches(here())
+            .signal("token-timeout"),
+        finding("sym/no-aws-credentials", ERROR).at(Place::nodes(["n1"]).of("default/other")),
+        of("sym/no-aws-credentials", ERROR, SCALER)
+            .subject(eksnet_model::Subject::node("n2"))
+            .at(Place::nodes(["n2"]).of(SCALER)),
+        of("sym/no-aws-credentials", ERROR, SCALER)
+            .subject(eksnet_model::Subject::node("n3"))
+            .at(Place::nodes(["n3"]).of(SCALER)),
+    ]);
+    assert_eq!(joined.unexplained.len(), 3);
+}
+
+#[test]
+fn a_pending_pod_is_on_no_node_and_explained_all_the_same() {
+    let joined = joined(vec![
+        on("node/not-ready", ERROR, "n1"),
+        on("sym/nodes-not-ready", ERROR, "n1"),
+        finding("sym/pods-pending", ERROR).signal("taint-not-ready"),
+    ]);
+    assert_eq!(
+        explained(&joined, 1),
+        ["sym/nodes-not-ready", "sym/pods-pending"]
+    );
+    assert!(joined.diagnoses[0].links.iter().all(|link| link.confirmed));
+}
+
+#[test]
+fn another_host_is_another_failure() {
+    let towards = |host: &str| Place::nodes(["n1"]).of(SCALER).towards(host);
+    let joined = joined(vec![
+        finding("endpoints/tcp-unreachable", ERROR)
+            .at(towards("sts.eu-west-1.amazonaws.com"))
+            .reaches(Place::nodes(["n1"])),
+        finding("sym/aws-call-connect-timeout", ERROR).at(towards("ec2.eu-west-1.amazonaws.com")),
+        on("sym/aws-call-connect-timeout", ERROR, "n2")
+            .at(Place::nodes(["n2"]).towards("sts.eu-west-1.amazonaws.com")),
+        on("sym/aws-call-connect-timeout", ERROR, "n3")
+            .at(Place::nodes(["n3"]).towards("sts.eu-west-1.amazonaws.com")),
+    ]);
+    assert_eq!(joined.unexplained.len(), 3);
+}
+
+#[test]
+fn two_facts_about_different_things_are_not_merged() {
+    let joined = joined(vec![
+        finding("dns/coredns-no-ready-endpoints", CRITICAL),
+        finding("control-plane/addon-degraded", ERROR),
+    ]);
+    assert_eq!(joined.diagnoses.len(), 2);
+    assert!(
+        joined
+            .findings
+            .iter()
+            .all(|finding| finding.facts.len() == 1)
+    );
+}
+
+#[test]
+fn of_two_guesses_the_surer_cause_is_taken() {
+    let joined = joined(vec![
+        finding("autoscaler/asg-discovery-tags", ERROR),
+        finding("autoscaler/karpenter-limits", ERROR).confidence(Confidence::Confirmed),
+        finding("sym/no-scale-out", ERROR),
+    ]);
+    assert_eq!(roots(&joined)[0], "autoscaler/karpenter-limits");
+    assert_eq!(joined.diagnoses[0].confidence, Confidence::Confirmed);
+    assert_eq!(joined.diagnoses[0].explains.len(), 1);
+    assert_eq!(joined.diagnoses[1].confidence, Confidence::Likely);
+}
+
+#[test]
+fn a_loop_of_causes_is_broken_where_the_graph_says() {
+    let graph = eksnet_triage::Graph::parse(
+        r#"
+symptoms = []
+[roles]
+cause = ["x/loud", "x/deep"]
+[[cycle]]
+name = "each other"
+path = ["x/loud", "x/deep"]
+broken_at = "x/deep"
+[[edge]]
+number = 1
+from = "x/loud"
+to = "x/deep"
+confirms = "Seen"
+confirmed_by = ["to:seen"]
+[[edge]]
+number = 2
+from = "x/deep"
+to = "x/loud"
+confirms = "Seen"
+confirmed_by = ["to:seen"]
+"#,
+    )
+    .expect("a graph");
+    let cause =
+        |check: &str, severity| Finding::new(check, Role::Cause, severity, check).signal("seen");
+    let joined = correlate(
+        vec![cause("x/loud", CRITICAL), cause("x/deep", ERROR)],
+        &graph,
+    );
+    assert_eq!(roots(&joined), ["x/deep"]);
+    assert_eq!(joined.diagnoses[0].severity, CRITICAL);
+}
+
+#[test]
+fn a_cause_stands_above_a_mechanism_that_is_as_bad() {
+    let joined = joined(vec![
+        finding("autoscaler/asg-cache-failed", ERROR),
+        finding("cni/subnet-low-ips", ERROR),
+    ]);
+    assert_eq!(
+        roots(&joined),
+        ["cni/subnet-low-ips", "autoscaler/asg-cache-failed"]
+    );
+}

@@ -281,3 +281,26 @@ fn a_report_survives_a_round_trip_and_keeps_to_the_contract() {
     let schema = eksnet_triage::render::schema();
     assert!(schema["properties"]["diagnoses"].is_object());
 }
+
+#[test]
+fn a_cause_that_the_signals_refute_is_not_left() {
+    let mut found: Vec<Finding> = closed_port_53()
+        .into_iter()
+        .filter(|finding| finding.check == "dns/coredns-cross-node-blocked")
+        .collect();
+    found[0].signals.insert("same-subnet-blocked".into());
+    let mut judged = judged(found);
+    for (check, source) in [
+        ("net/sg-node-dns", Source::SecurityGroups),
+        ("net/nacl-stateless", Source::NetworkAcls),
+    ] {
+        judged
+            .outcomes
+            .push((check.into(), denied(source, "ec2:*")));
+    }
+    let report = run(judged, |_| {});
+    assert_eq!(
+        report.diagnoses[0].because[0],
+        "Its cause is not known yet; left is net/sg-node-dns"
+    );
+}

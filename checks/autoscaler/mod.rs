@@ -5,11 +5,13 @@ use eksnet_model::Check;
 mod asg_at_max;
 mod asg_cache_failed;
 mod asg_discovery_tags;
+mod evicts_coredns;
 mod not_running;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &asg_at_max::CHECK,
     &asg_cache_failed::CHECK,
     &asg_discovery_tags::CHECK,
+    &evicts_coredns::CHECK,
     &not_running::CHECK,
 ];

@@ -1,5 +1,8 @@
 //! Reads case files and renders what came out.
 
+// Every test file that takes this module in uses a part of it.
+#![allow(dead_code, unreachable_pub)]
+
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 

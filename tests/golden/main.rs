@@ -4,6 +4,7 @@
 //! Each `NAME.json` here is a bundle: `kubectl eksnet doctor --from tests/golden/NAME.json`.
 
 mod deciding_facts;
+mod demo_log;
 mod renaming;
 mod siblings;
 mod story;

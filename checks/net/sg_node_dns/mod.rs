@@ -159,7 +159,11 @@ fn finding(
         None => Packets::default(),
     };
     let reached = judged.reached_by(&refused.nodes);
-    let (severity, confidence) = weigh(refused, &packets, reached);
+    let attributed = refused.servers.iter().all(|at| {
+        let address = servers[*at].way.address;
+        cx.topology().interface_by_ip(address).is_some()
+    });
+    let (severity, confidence) = weigh(refused, &packets, reached, attributed);
     let text = wording::Wording::new(cx.topology(), servers, key, refused);
     let mut finding = META
         .finding(severity, text.title(&packets))
@@ -184,14 +188,22 @@ fn finding(
 }
 
 /// How bad, and how sure. Packets that pass speak against the rules as they were read: no cause then.
-fn weigh(refused: &Refused<'_>, packets: &Packets, reached: usize) -> (Severity, Confidence) {
+///
+/// `attributed` says that the interface behind every CoreDNS address is known. Where it is not, the
+/// groups are taken from the node, and a pod on an interface of its own may have others.
+fn weigh(
+    refused: &Refused<'_>,
+    packets: &Packets,
+    reached: usize,
+    attributed: bool,
+) -> (Severity, Confidence) {
     match (packets.blocked, packets.passed) {
         (0, 1..) => return (Severity::Info, Confidence::Possible),
         (1.., 1..) => return (Severity::Error, Confidence::Possible),
         _ => {}
     }
     let confirmed = packets.blocked > 0 && packets.answers_others;
-    let confidence = if confirmed {
+    let confidence = if confirmed && attributed {
         Confidence::Confirmed
     } else {
         Confidence::Likely

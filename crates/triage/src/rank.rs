@@ -191,6 +191,7 @@ impl Writer<'_, '_> {
     /// What was observed at each step, and what was not.
     fn steps(&self, root: usize, said: &mut Said) {
         let mut open: BTreeMap<u32, (&Edge, usize)> = BTreeMap::new();
+        let mut proven = BTreeSet::new();
         for at in &self.explained[&root] {
             let Some(way) = self.claims.reach[&root].get(at) else {
                 continue;
@@ -200,7 +201,10 @@ impl Writer<'_, '_> {
                 .find(|held| held.to == *at)
                 .map(|held| held.edge);
             match (edge, way.step) {
-                (Some(edge), Weight::Confirmed) => said.because(edge.confirms.clone()),
+                (Some(edge), Weight::Confirmed) => {
+                    proven.insert(edge.number);
+                    said.because(edge.confirms.clone());
+                }
                 (Some(_), Weight::Possible) if self.claims.contested.contains_key(at) => {}
                 (Some(edge), Weight::Possible) => {
                     open.entry(edge.number).or_insert((edge, *at));
@@ -208,6 +212,8 @@ impl Writer<'_, '_> {
                 (None, _) => {}
             }
         }
+        // What is proven for one finding of a check need not be asked for another.
+        open.retain(|number, _| !proven.contains(number));
         for (edge, at) in open.into_values().take(MOST_OPEN) {
             let title = &self.findings[at].title;
             said.because(format!("Fits, and is not proven: that {}", lower(title)));

@@ -70,8 +70,10 @@ fn sentence(steps: &[Step<'_>], path: &Path, kept: usize) -> String {
             continue;
         }
         let step = &steps[*number];
-        if at > 0 || path.branch {
-            text.push_str(if at == 0 { "-> " } else { " -> " });
+        if at > 0 {
+            text.push_str(" -> ");
+        } else if path.branch {
+            text.push_str("also ");
         }
         if !step.proven {
             text.push_str("(not proven) ");

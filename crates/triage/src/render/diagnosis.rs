@@ -104,6 +104,10 @@ fn proof(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>, now: O
         facts.extend(root.facts.iter().take(most));
         hidden = root.facts.len() - facts.len();
     }
+    // A root that has proof of its own needs no more; one that has little borrows from its effects.
+    let borrowed = MOST_FACTS
+        .saturating_sub(facts.len() + 1)
+        .min(MOST_LATER_FACTS);
     let mut checks = BTreeSet::new();
     let later = diagnosis
         .links
@@ -112,7 +116,7 @@ fn proof(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>, now: O
         .filter_map(|link| findings.get(&link.to))
         .filter(|effect| checks.insert(&effect.check))
         .filter_map(|effect| effect.facts.first());
-    for fact in later.take(MOST_LATER_FACTS) {
+    for fact in later.take(borrowed) {
         if !facts.contains(&fact) {
             facts.push(fact);
         }

@@ -42,7 +42,9 @@ pub(crate) fn header(page: &mut Page<'_>, report: &Report) {
     if report.source.kind != OriginKind::Cluster
         && let Some(at) = report.taken_at
     {
-        parts.push(format!("as of {at}"));
+        let at = at.to_string();
+        let minutes = at.get(..16).unwrap_or(&at).replace('T', " ");
+        parts.push(format!("as of {minutes} UTC"));
     }
     let program = format!("kubectl-eksnet {}", report.tool.version);
     let painted = page.style.paint(Ink::Faint, &program);

@@ -35,7 +35,7 @@ pub(crate) fn sentence(fact: &Fact, now: Option<Time>) -> String {
     }
     if let (Some(now), Some(at)) = (now, fact.observed_at) {
         let ago = now.seconds_since(at);
-        if ago >= 0 {
+        if ago > 0 {
             text.push_str(&format!(" ({} ago)", duration(ago)));
         }
     }

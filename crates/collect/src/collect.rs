@@ -1,13 +1,16 @@
 //! One run: from a connection to a snapshot.
 
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::time::Duration;
 
-use eksnet_model::{Gap, Origin, OriginKind, Snapshot, Source, Text, Time, Why};
+use eksnet_model::kubernetes::CniMetrics;
+use eksnet_model::{Evidence, Gap, LogScan, Origin, OriginKind, Snapshot, Source, Text, Time, Why};
 use tokio::time::Instant;
 
-use crate::kubernetes::facts;
+use crate::cloud;
 use crate::kubernetes::sources::Lists;
+use crate::kubernetes::{facts, logs, metrics};
 use crate::pods::preview::preview as pods_preview;
 use crate::pods::{Cleanup, ProbePlanPreview, stage};
 use crate::watch::Watch;
@@ -59,23 +62,38 @@ pub async fn collect(
     let started = Instant::now();
     let budget = Budget::new(started, request.timeout);
     let mut timings = BTreeMap::new();
-    let mut snapshot = read(connection, request, &budget, progress, &mut timings).await;
-    let probing = Instant::now();
-    if request.wants_probes() {
-        let probed = stage::probe(
-            connection, request, &snapshot, cleanup, budget.end, progress,
-        );
-        let probed = probed.await;
-        // Also after an error: some pods may have been created before it.
-        let created = cleanup.cleanup(progress).await;
-        let probed = probed?;
+    let mut snapshot = read(connection, request, &budget, progress, &mut timings).await?;
+    let reading = Reading {
+        connection,
+        request,
+        snapshot: &snapshot,
+        budget: &budget,
+        watch: Watch(progress),
+    };
+    // Boxed: the three of them at one time are a large future.
+    let (probed, logs, metrics) = tokio::join!(
+        Box::pin(timed(reading.probe(cleanup, progress))),
+        Box::pin(timed(reading.logs())),
+        Box::pin(timed(reading.metrics())),
+    );
+    // At the end of the run, so that counters had time to move.
+    let metrics_again = timed(reading.metrics_again(metrics.0)).await;
+    for (phase, took) in [
+        ("probes", probed.1),
+        ("logs", logs.1),
+        ("metrics", metrics.1 + metrics_again.1),
+    ] {
+        timings.insert(phase.into(), millis(took));
+    }
+    if let Some(probed) = probed.0? {
         snapshot.probes = probed.network;
         snapshot.identity_probes = probed.identity;
-        if let Some(run) = snapshot.probes.value_mut() {
-            run.created = created.pods;
-            run.deleted = created.deleted;
-        }
-        timings.insert("probes".into(), millis(probing.elapsed()));
+    }
+    if let Some(logs) = logs.0 {
+        snapshot.kubernetes.logs = logs;
+    }
+    if let Some(metrics) = metrics_again.0 {
+        snapshot.kubernetes.cni_metrics = metrics;
     }
     mark_flags(&mut snapshot, request);
     timings.insert("total".into(), millis(started.elapsed()));
@@ -104,19 +122,18 @@ pub async fn preview(
         progress,
         &mut BTreeMap::new(),
     )
-    .await;
+    .await?;
     pods_preview(connection, request, &snapshot, budget.end).await
 }
 
-/// Reads everything that is read without creating anything.
+/// Reads what the Kubernetes API lists and what AWS says, at one time. Nothing is created.
 async fn read(
     connection: &Connection,
     request: &Request,
     budget: &Budget,
     progress: &dyn Progress,
     timings: &mut BTreeMap<Text, u64>,
-) -> Snapshot {
-    let started = Instant::now();
+) -> Result<Snapshot, CollectError> {
     let mut snapshot = Snapshot {
         origin: Origin {
             kind: OriginKind::Cluster,
@@ -133,10 +150,95 @@ async fn read(
         deadline: budget.reading,
         watch: Watch(progress),
     };
-    lists.fetch(&mut snapshot.kubernetes).await;
-    timings.insert("kubernetes".into(), millis(started.elapsed()));
+    let (listed, of_aws) = tokio::join!(
+        timed(lists.fetch(&mut snapshot.kubernetes)),
+        Box::pin(timed(cloud::read(
+            connection,
+            request,
+            budget.reading,
+            progress
+        ))),
+    );
+    timings.insert("kubernetes".into(), millis(listed.1));
+    timings.insert("aws".into(), millis(of_aws.1));
+    if let Some(cloud) = of_aws.0? {
+        snapshot.aws = cloud.aws;
+        snapshot.cluster = cloud.facts;
+    }
     facts::learn(&mut snapshot, connection);
-    snapshot
+    Ok(snapshot)
+}
+
+/// What is read once it is known which pods there are.
+struct Reading<'a> {
+    connection: &'a Connection,
+    request: &'a Request,
+    snapshot: &'a Snapshot,
+    budget: &'a Budget,
+    watch: Watch<'a>,
+}
+
+impl Reading<'_> {
+    async fn probe(
+        &self,
+        cleanup: &Cleanup,
+        progress: &dyn Progress,
+    ) -> Result<Option<stage::Probed>, CollectError> {
+        if !self.request.wants_probes() {
+            return Ok(None);
+        }
+        let end = self.budget.end;
+        let probing = stage::probe(
+            self.connection,
+            self.request,
+            self.snapshot,
+            cleanup,
+            end,
+            progress,
+        );
+        let probed = probing.await;
+        // Also after an error: some pods may have been created before it.
+        let created = cleanup.cleanup(progress).await;
+        let mut probed = probed?;
+        if let Some(run) = probed.network.value_mut() {
+            run.created = created.pods;
+            run.deleted = created.deleted;
+        }
+        Ok(Some(probed))
+    }
+
+    async fn logs(&self) -> Option<Evidence<Vec<LogScan>>> {
+        if !self.request.wants(Source::Logs) {
+            return None;
+        }
+        let api = &self.connection.api;
+        let signatures = &self.request.signatures;
+        let reading = logs::fetch_logs(api, self.snapshot, signatures, self.budget.observing);
+        Some(self.watch.source(Source::Logs, reading).await)
+    }
+
+    async fn metrics(&self) -> Option<metrics::Sampled> {
+        if !self.request.wants(Source::CniMetrics) {
+            return None;
+        }
+        let api = &self.connection.api;
+        Some(metrics::sample(api, self.snapshot, self.budget.end).await)
+    }
+
+    async fn metrics_again(
+        &self,
+        first: Option<metrics::Sampled>,
+    ) -> Option<Evidence<Vec<CniMetrics>>> {
+        let again = metrics::sample_again(&self.connection.api, first?, self.budget.end);
+        Some(self.watch.source(Source::CniMetrics, again).await)
+    }
+}
+
+/// What a future came to, and how long it took.
+async fn timed<T>(work: impl Future<Output = T>) -> (T, Duration) {
+    let started = Instant::now();
+    let outcome = work.await;
+    (outcome, started.elapsed())
 }
 
 pub(crate) fn millis(elapsed: Duration) -> u64 {
@@ -148,6 +250,8 @@ pub(crate) fn millis(elapsed: Duration) -> u64 {
 struct Budget {
     /// Until when lists and AWS are read: half of the time, so that probes get theirs.
     reading: Instant,
+    /// Until when logs are read: a last sample of metrics follows.
+    observing: Instant,
     /// When the run ends; cleaning up has time of its own.
     end: Instant,
 }
@@ -156,6 +260,7 @@ impl Budget {
     fn new(started: Instant, timeout: Duration) -> Self {
         Self {
             reading: started + timeout / 2,
+            observing: started + timeout * 9 / 10,
             end: started + timeout,
         }
     }

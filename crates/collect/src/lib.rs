@@ -21,6 +21,7 @@
 //! ```
 
 pub mod aws;
+mod cloud;
 mod collect;
 mod environment;
 mod kubernetes;

@@ -42,6 +42,9 @@ pub(crate) struct Ask<'a> {
     /// Path and query.
     pub(crate) path: &'a str,
     pub(crate) accept: &'a str,
+    /// Whether a server that is overloaded is asked again. What passes through to a kubelet or a pod
+    /// is not: there, 503 means that nothing listens.
+    pub(crate) is_patient: bool,
     pub(crate) body: Option<&'a Value>,
 }
 
@@ -51,6 +54,7 @@ impl<'a> Ask<'a> {
             method: Method::GET,
             path,
             accept: "application/json",
+            is_patient: true,
             body: None,
         }
     }
@@ -96,7 +100,7 @@ impl Api {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
-            let Some(wait) = fault.may_pass().filter(|_| tries < TRIES) else {
+            let Some(wait) = fault.may_pass().filter(|_| ask.is_patient && tries < TRIES) else {
                 return Err(fault);
             };
             let until = Instant::now() + wait.min(LONGEST_WAIT);

@@ -10,6 +10,8 @@ mod hints;
 mod items;
 mod kubeconfig;
 pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod metrics;
 mod narrow;
 mod options;
 mod proxy;

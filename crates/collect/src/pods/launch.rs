@@ -410,6 +410,7 @@ impl Launcher<'_> {
         );
         let ask = Ask {
             accept: "*/*",
+            is_patient: false,
             ..Ask::get(&path)
         };
         let mut tries = 0;

@@ -4,4 +4,5 @@ mod connecting;
 mod lab;
 mod leftovers;
 mod lists;
+mod observed;
 mod pods;

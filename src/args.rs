@@ -256,6 +256,8 @@ pub(crate) enum FailOn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
+    /// Text with every proof and every diagnosis in full.
+    Wide,
     Json,
 }
 

@@ -30,6 +30,7 @@ struct Given {
 }
 
 pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
+    let started = Instant::now();
     let checks = select(&options.select)?;
     if options.plan {
         return super::plan::run(&checks, &options, verbose);
@@ -46,10 +47,8 @@ pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
     let begun = Instant::now();
     let judged = judge(&given.snapshot, &checks, &eksnet_checks::symptoms());
     let mut timings = given.timings;
-    timings.insert(
-        "judge".into(),
-        u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX),
-    );
+    timings.insert("judge".into(), millis(begun));
+    timings.insert("total".into(), millis(started));
     let graph = Graph::load().map_err(anyhow::Error::from)?;
     let report = report(Input {
         snapshot: &given.snapshot,
@@ -72,16 +71,20 @@ pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
     Ok(u8::try_from(report.exit_code).unwrap_or(INTERNAL))
 }
 
+fn millis(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
 fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
     Ok(match format {
         Format::Json => render::json(report).map_err(anyhow::Error::from)?,
-        Format::Text => render::text(
+        Format::Text | Format::Wide => render::text(
             report,
             &Style {
                 colour: wants_colour(),
                 unicode: has_unicode(),
                 width: width(),
-                wide: false,
+                wide: format == Format::Wide,
             },
         ),
     })

@@ -125,7 +125,8 @@ fn without_knowing_the_nodes_groups_the_group_is_not_blamed() {
     let report = without(|snapshot| {
         let aws = &mut snapshot["aws"];
         aws["instances"] = denied("ec2/instances", "ec2:DescribeInstances");
-        aws["networkInterfaces"] = denied("ec2/network-interfaces", "ec2:DescribeNetworkInterfaces");
+        aws["networkInterfaces"] =
+            denied("ec2/network-interfaces", "ec2:DescribeNetworkInterfaces");
     });
     assert_ne!(first(&report).0, CAUSE, "{:#}", report["diagnoses"][0]);
 }

@@ -11,7 +11,13 @@ fn the_demos_log_is_what_a_scan_of_the_autoscalers_log_gives() {
     let snapshot = Snapshot::read_bundle(bundle.to_string().as_bytes()).expect("a bundle");
     let known = &snapshot.kubernetes.logs.value().expect("logs")[0];
     let signatures = eksnet_checks::signatures().expect("signatures");
-    let head = LogScan { hits: Vec::new(), lines: 0, first_at: None, last_at: None, ..known.clone() };
+    let head = LogScan {
+        hits: Vec::new(),
+        lines: 0,
+        first_at: None,
+        last_at: None,
+        ..known.clone()
+    };
     let mut scanner = Scanner::new(&signatures, head, snapshot.taken_at);
     let log = std::fs::read_to_string(golden().join("cluster-autoscaler.log")).expect("the log");
     log.lines().for_each(|line| scanner.line(line));

@@ -65,7 +65,7 @@ fn sentence(steps: &[Step<'_>], path: &Path, kept: usize) -> String {
                     .map(|at| steps[*at].count)
                     .sum();
                 text.push_str(if at == 0 { "" } else { " -> " });
-                text.push_str(&format!("{hidden}\u{a0}more"));
+                text.push_str(&format!("({hidden}\u{a0}findings\u{a0}between)"));
             }
             continue;
         }

@@ -13,7 +13,7 @@ use crate::render::{chain, confidence, fact, severity};
 const MOST_FACTS: usize = 4;
 const MOST_LATER_FACTS: usize = 2;
 /// The most lines that a chain or a list of open questions takes.
-const MOST_LINES: usize = 4;
+const MOST_LINES: usize = 6;
 /// The most reasons beside a proof that leaves nothing open.
 const MOST_REASONS: usize = 1;
 /// The most reasons beside open questions.

@@ -139,7 +139,8 @@ pub(crate) struct Select {
 
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Doctor {
-    /// Judge saved evidence instead of a cluster: a bundle of `collect`, or a folder of files.
+    /// Judge saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder of
+    /// them; `-` reads standard input.
     #[arg(long, value_name = "PATH", conflicts_with = "demo")]
     pub(crate) from: Option<PathBuf>,
     /// Judge the outage that is built in.

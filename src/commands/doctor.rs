@@ -96,7 +96,13 @@ fn demo() -> Result<Given, Failure> {
 }
 
 fn saved(path: &Path) -> Result<Given, Failure> {
-    match eksnet_evidence::load(path) {
+    let signatures = eksnet_checks::signatures().map_err(anyhow::Error::from)?;
+    let loaded = if path == Path::new("-") {
+        eksnet_evidence::load_stream("standard input", std::io::stdin().lock(), &signatures)
+    } else {
+        eksnet_evidence::load(path, &signatures)
+    };
+    match loaded {
         Ok(loaded) => Ok(from_snapshot(loaded.snapshot, loaded.unread)),
         // What is cut off held evidence once: there is no verdict, but nothing to change in the call.
         Err(

@@ -1,12 +1,13 @@
-//! Which files there are, and their content, within bounds.
+//! Which files there are.
 
 use std::fs;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use eksnet_model::UnreadFile;
 
-/// Longest file that is read, in bytes.
+/// Longest document (JSON, YAML or bundle) that is read, in bytes; text is read line by line, whatever
+/// its length.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Most files that are read.
 pub const MAX_FILES: usize = 100_000;
@@ -43,7 +44,7 @@ pub(crate) fn walk(path: &Path) -> io::Result<Found> {
 }
 
 fn enter(folder: &Path, relative: &Path, depth: usize, found: &mut Found) -> io::Result<()> {
-    let mut entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+    let mut entries: Vec<fs::DirEntry> = fs::read_dir(folder)?.flatten().collect();
     entries.sort_by_key(fs::DirEntry::file_name);
     for entry in entries {
         let here = relative.join(entry.file_name());
@@ -54,7 +55,11 @@ fn enter(folder: &Path, relative: &Path, depth: usize, found: &mut Found) -> io:
                 why: why.into(),
             });
         };
-        let kind = entry.file_type()?;
+        // What is gone by now is told when it is opened.
+        let Ok(kind) = entry.file_type() else {
+            skip("it cannot be looked at");
+            continue;
+        };
         if kind.is_symlink() {
             skip("a link, which is not followed");
         } else if kind.is_dir() {
@@ -77,18 +82,4 @@ fn enter(folder: &Path, relative: &Path, depth: usize, found: &mut Found) -> io:
         }
     }
     Ok(())
-}
-
-/// Reads a file of [`Found`].
-pub(crate) fn read(root: &Path, file: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    let read = fs::File::open(root.join(file))?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
-    if read as u64 > MAX_FILE_BYTES {
-        return Err(io::Error::other(format!(
-            "longer than {MAX_FILE_BYTES} bytes"
-        )));
-    }
-    Ok(bytes)
 }

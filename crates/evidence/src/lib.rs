@@ -3,16 +3,40 @@
 //!
 //! What a piece is comes from its content; the file name is only a hint. What was not understood is
 //! listed, never dropped in silence. Nothing here needs a network or a runtime.
+//!
+//! Bounds, whatever the files hold: text is read line by line and of a line the first
+//! [`MAX_LINE_BYTES`]; documents are read up to [`MAX_FILE_BYTES`], packed files up to
+//! [`MAX_UNPACKED_BYTES`] and four layers deep, and [`MAX_FILES`] files in all. Links are not followed,
+//! nothing is written.
 
+mod author;
 mod files;
+mod form;
+mod line;
+mod lines;
+mod load;
+mod logs;
 mod objects;
+mod stamp;
+mod tarball;
 mod times;
+mod unpack;
+mod years;
+mod zipped;
 
+use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use eksnet_model::{BundleError, Gap, Origin, OriginKind, Snapshot, Source, Text, UnreadFile, Why};
+use eksnet_model::{
+    BundleError, Gap, Origin, OriginKind, SignatureSet, Snapshot, Source, UnreadFile, Why,
+};
+
+use crate::load::Loader;
 
 pub use files::{MAX_FILE_BYTES, MAX_FILES};
+pub use lines::MAX_LINE_BYTES;
+pub use unpack::MAX_UNPACKED_BYTES;
 
 /// What was read.
 #[derive(Debug)]
@@ -44,7 +68,7 @@ pub enum LoadError {
     },
     /// Nothing in it was understood.
     #[error(
-        "{path} holds no evidence that could be understood ({what}): give a bundle made by `kubectl eksnet collect`, or `kubectl get ... -o json` output"
+        "{path} holds no evidence that could be understood ({what}): give a bundle made by `kubectl eksnet collect`, logs, or `kubectl get ... -o json` output"
     )]
     Nothing {
         /// Path.
@@ -54,55 +78,68 @@ pub enum LoadError {
     },
 }
 
-/// Reads `path`: a bundle, one file, or a folder.
+/// Reads `path`: a bundle, one file, an archive, or a folder. Lines of logs are looked up in
+/// `signatures`.
 ///
 /// # Errors
 /// [`LoadError`] when nothing could be read.
-pub fn load(path: &Path) -> Result<Loaded, LoadError> {
+pub fn load(path: &Path, signatures: &SignatureSet) -> Result<Loaded, LoadError> {
     let io = |why| LoadError::Io {
         path: path.to_owned(),
         why,
     };
     let found = files::walk(path).map_err(io)?;
-    let mut unread = found.skipped;
-    let mut objects = objects::Objects::default();
-    let mut understood = 0;
+    let mut loader = Loader::new(signatures);
+    loader.unread = found.skipped;
     for file in &found.files {
-        let bytes = match files::read(&found.root, file) {
-            Ok(bytes) => bytes,
-            Err(why) => {
-                unread.push(UnreadFile {
-                    path: name(file),
-                    why: why.to_string().into(),
-                });
-                continue;
-            }
-        };
-        if Snapshot::looks_like_bundle(&bytes) {
-            let bundle = |why| LoadError::Bundle {
-                path: found.root.join(file),
-                why,
-            };
-            let mut snapshot = Snapshot::read_bundle(&bytes).map_err(bundle)?;
-            snapshot.origin = Origin {
-                kind: OriginKind::Bundle,
-                name: path.to_string_lossy().as_ref().into(),
-            };
-            return Ok(Loaded {
-                snapshot,
-                unread: Vec::new(),
-            });
-        }
-        match objects.read(&bytes, file) {
-            Ok(()) => understood += 1,
-            Err(why) => unread.push(UnreadFile {
-                path: name(file),
-                why,
-            }),
+        let name = file.to_string_lossy();
+        match fs::File::open(found.root.join(file)) {
+            Ok(mut content) => loader.file(&name, &mut content),
+            // The only file there is: its error says more than "nothing understood".
+            Err(why) if found.files.len() == 1 && loader.unread.is_empty() => return Err(io(why)),
+            Err(why) => loader.skip(&name, why.to_string()),
         }
     }
-    if understood == 0 {
-        let what = match unread.as_slice() {
+    finish(loader, path)
+}
+
+/// Reads a stream, such as standard input: a bundle, one file, or an archive. `name` stands for it in
+/// the report.
+///
+/// # Errors
+/// [`LoadError`] when nothing could be read.
+pub fn load_stream(
+    name: &str,
+    mut from: impl Read,
+    signatures: &SignatureSet,
+) -> Result<Loaded, LoadError> {
+    let mut loader = Loader::new(signatures);
+    loader.file(name, &mut from);
+    finish(loader, Path::new(name))
+}
+
+fn finish(mut loader: Loader<'_>, path: &Path) -> Result<Loaded, LoadError> {
+    let origin = |kind| Origin {
+        kind,
+        name: path.to_string_lossy().as_ref().into(),
+    };
+    if let Some((name, bundle)) = loader.bundle.take() {
+        let mut snapshot = bundle.map_err(|why| LoadError::Bundle {
+            path: if path.is_dir() {
+                path.join(name)
+            } else {
+                path.to_owned()
+            },
+            why,
+        })?;
+        snapshot.origin = origin(OriginKind::Bundle);
+        return Ok(Loaded {
+            snapshot,
+            unread: Vec::new(),
+        });
+    }
+    if loader.understood == 0 {
+        let what = match loader.unread.as_slice() {
             [] => "it is empty".to_owned(),
             [one] => format!("{}: {}", one.path, one.why),
             many => format!("{} files, none understood", many.len()),
@@ -112,16 +149,8 @@ pub fn load(path: &Path) -> Result<Loaded, LoadError> {
             what,
         });
     }
-    let mut snapshot = Snapshot {
-        origin: Origin {
-            kind: OriginKind::Folder,
-            name: path.to_string_lossy().as_ref().into(),
-        },
-        taken_at: objects.newest(),
-        kubernetes: objects.finish(),
-        ..Snapshot::default()
-    };
-    snapshot.cluster.learn(&snapshot.kubernetes);
+    let (mut snapshot, unread) = loader.finish();
+    snapshot.origin = origin(OriginKind::Folder);
     snapshot.fill_gaps(&not_among_the_files);
     Ok(Loaded { snapshot, unread })
 }
@@ -132,8 +161,4 @@ fn not_among_the_files(source: Source) -> Gap {
         Some(command) => gap.closed_by(command),
         None => gap,
     }
-}
-
-fn name(path: &Path) -> Text {
-    path.to_string_lossy().as_ref().into()
 }

@@ -217,8 +217,14 @@ impl<'s> Scanner<'s> {
 
     /// Reads one line, without its line break.
     pub fn line(&mut self, line: &str) {
-        self.scan.lines += 1;
         let (at, text) = stamp(line, self.year);
+        self.line_at(at, text);
+    }
+
+    /// Reads one line whose time is known already, without its line break and without what was
+    /// prepended to it.
+    pub fn line_at(&mut self, at: Option<Time>, text: &str) {
+        self.scan.lines += 1;
         let continues = !self.record.is_empty()
             && (text.starts_with("caused by:") || text.starts_with([' ', '\t']));
         if continues {

@@ -1,0 +1,474 @@
+//! The logs in one text: records put together, told apart by who wrote them, and scanned.
+
+use std::collections::BTreeMap;
+
+use eksnet_model::{Component, LogScan, Scanner, SignatureSet, Text, Time, klog_timestamp};
+
+use crate::author;
+use crate::line::{Line, level, starts_record};
+use crate::stamp::{self, NO_YEAR, Record};
+
+/// Most pods whose logs one text may mix.
+const MAX_PODS: usize = 512;
+/// Longest record that is put together from lines that it was broken into, in bytes.
+const MAX_RECORD: usize = 16 * 1024;
+/// A stamp that lies this much before the one above it is of the next year, in seconds.
+const HALF_A_YEAR_S: i64 = 180 * 86_400;
+/// Most samples of one signature, as [`Scanner`] keeps them.
+const MAX_SAMPLES: usize = 5;
+
+/// Form of a record. Records of one form that stand between records of a component are its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Form {
+    Klog,
+    Json,
+    Logfmt,
+    Bracketed,
+    Stamped,
+    Bare,
+}
+
+/// The logs in one text.
+pub(crate) struct Logs<'s> {
+    set: &'s SignatureSet,
+    file: Text,
+    namespace: String,
+    /// Component that the name of the file suggests.
+    hint: Option<Component>,
+    /// By pod and component.
+    open: BTreeMap<(String, Component), Open<'s>>,
+    /// Component of the newest record of that pod and form.
+    current: BTreeMap<(String, Form), Component>,
+    pods: BTreeMap<String, Option<Component>>,
+    /// A record that was broken over lines and is not whole yet.
+    pending: Option<Pending>,
+    /// Where a line that continues a record goes.
+    newest: Option<(String, Component)>,
+    /// Lines of pods beyond [`MAX_PODS`].
+    pub(crate) left_out: u64,
+}
+
+struct Pending {
+    text: String,
+    pod: String,
+    at: Option<Time>,
+}
+
+struct Open<'s> {
+    scanner: Scanner<'s>,
+    /// Records in the form of a log.
+    records: u64,
+    klog: KlogYear,
+}
+
+/// The year of klog's stamps, relative to [`NO_YEAR`].
+#[derive(Default)]
+struct KlogYear {
+    newest: Option<Time>,
+    turns: i16,
+}
+
+impl KlogYear {
+    fn read(&mut self, text: &str) -> Option<Time> {
+        let mut time = klog_timestamp(text, NO_YEAR + self.turns)?;
+        let goes_back = self
+            .newest
+            .is_some_and(|newest| newest.seconds_since(time) > HALF_A_YEAR_S);
+        if goes_back && self.turns < 7 {
+            self.turns += 1;
+            time = klog_timestamp(text, NO_YEAR + self.turns)?;
+        }
+        self.newest = Some(time);
+        Some(time)
+    }
+}
+
+impl<'s> Logs<'s> {
+    /// Logs of the text that `file` names; `namespace` is empty where it is not known.
+    pub(crate) fn new(set: &'s SignatureSet, file: Text, namespace: String) -> Self {
+        Self {
+            set,
+            hint: hint(&file),
+            file,
+            namespace,
+            open: BTreeMap::new(),
+            current: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            pending: None,
+            newest: None,
+            left_out: 0,
+        }
+    }
+
+    /// Reads one line; empty ones are no part of any record.
+    pub(crate) fn line(&mut self, line: &Line<'_>) {
+        if line.text.is_empty() {
+            return;
+        }
+        if let Some(mut pending) = self.pending.take() {
+            let goes_on = pending.pod == line.pod
+                && !starts_record(line.text)
+                && pending.text.len() + line.text.len() < MAX_RECORD;
+            if goes_on {
+                pending.text.truncate(pending.text.trim_end().len());
+                pending.text.push(' ');
+                pending.text.push_str(line.text.trim());
+                if is_whole(&pending.text) {
+                    self.record(&pending.pod, pending.at, &pending.text, None);
+                } else {
+                    self.pending = Some(pending);
+                }
+                return;
+            }
+            self.record(&pending.pod, pending.at, &pending.text, None);
+        }
+        if is_whole(line.text) {
+            if !line.pod.is_empty() && !self.knows(line.pod, line.container) {
+                self.left_out += 1;
+                return;
+            }
+            self.record(line.pod, line.at, line.text, line.component);
+        } else {
+            self.pending = Some(Pending {
+                text: line.text.to_owned(),
+                pod: line.pod.to_owned(),
+                at: line.at,
+            });
+        }
+    }
+
+    /// Whether the pod is among those that are kept apart.
+    fn knows(&mut self, pod: &str, container: &str) -> bool {
+        if self.pods.contains_key(pod) {
+            return true;
+        }
+        if self.pods.len() == MAX_PODS {
+            return false;
+        }
+        let component = author::of_name(container).or_else(|| author::of_name(pod));
+        self.pods.insert(pod.to_owned(), component);
+        true
+    }
+
+    fn record(&mut self, pod: &str, at: Option<Time>, text: &str, known: Option<Component>) {
+        let continues = text.starts_with("caused by:") || text.starts_with([' ', '\t']);
+        if continues
+            && let Some(key) = self.newest.clone().filter(|(newest, _)| newest == pod)
+            && let Some(open) = self.open.get_mut(&key)
+        {
+            open.scanner.line_at(None, text);
+            return;
+        }
+        let record = Record::read(text);
+        let form = form_of(text, record.is_some(), at.is_some());
+        let own = known.or_else(|| author::of_line(text, record.as_ref()));
+        let place = (pod.to_owned(), form);
+        if let Some(component) = own {
+            self.current.insert(place.clone(), component);
+        }
+        let component = own
+            .or_else(|| self.current.get(&place).copied())
+            .unwrap_or_default();
+        let key = (pod.to_owned(), component);
+        self.newest = Some(key.clone());
+        let (set, file, namespace) = (self.set, &self.file, &self.namespace);
+        let open = self.open.entry(key).or_insert_with(|| Open {
+            scanner: Scanner::new(
+                set,
+                LogScan {
+                    component,
+                    namespace: namespace.as_str().into(),
+                    pod: pod.into(),
+                    file: file.clone(),
+                    previous: file.contains("previous"),
+                    ..LogScan::default()
+                },
+                None,
+            ),
+            records: 0,
+            klog: KlogYear::default(),
+        });
+        let at = at
+            .or_else(|| record.and_then(|record| record.at()))
+            .or_else(|| open.klog.read(text))
+            .or_else(|| stamp::logfmt(text));
+        open.records += u64::from(form != Form::Bare || own.is_some());
+        open.scanner.line_at(at, text);
+    }
+
+    /// The scans, one per pod and component. A text that holds nothing like a log gives none.
+    pub(crate) fn finish(mut self) -> Vec<LogScan> {
+        if let Some(pending) = self.pending.take() {
+            self.record(&pending.pod, pending.at, &pending.text, None);
+        }
+        let mut by_pod: BTreeMap<String, Vec<(LogScan, u64)>> = BTreeMap::new();
+        for ((pod, _), open) in std::mem::take(&mut self.open) {
+            let scan = (open.scanner.finish(), open.records);
+            by_pod.entry(pod).or_default().push(scan);
+        }
+        let mut scans = Vec::new();
+        for (pod, mut group) in by_pod {
+            let hint = if pod.is_empty() {
+                self.hint
+            } else {
+                self.pods.get(&pod).copied().flatten()
+            };
+            let unknown = group
+                .iter()
+                .position(|(scan, _)| scan.component == Component::Unknown)
+                .map(|at| group.swap_remove(at));
+            match (unknown, group.as_mut_slice()) {
+                (Some((mut scan, records)), []) => {
+                    scan.component = hint.unwrap_or_default();
+                    if records > 0 || !scan.hits.is_empty() {
+                        scans.push(scan);
+                    }
+                }
+                // What no line tells is taken for the one component that the others name.
+                (Some((scan, _)), [(only, _)]) => merge(only, scan, self.set),
+                (Some((scan, records)), _) if records > 0 || !scan.hits.is_empty() => {
+                    scans.push(scan);
+                }
+                _ => {}
+            }
+            scans.extend(group.into_iter().map(|(scan, _)| scan));
+        }
+        scans
+    }
+}
+
+/// The component that a path suggests: its file before its folders.
+fn hint(path: &str) -> Option<Component> {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    author::of_name(file).or_else(|| author::of_name(path))
+}
+
+/// Whether a record ends with its line: one in JSON whose braces close, one in logfmt whose quotes do.
+fn is_whole(text: &str) -> bool {
+    if text.starts_with("{\"") {
+        let (mut depth, mut quoted, mut escaped) = (0_i64, false, false);
+        for byte in text.bytes() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = quoted,
+                b'"' => quoted = !quoted,
+                b'{' if !quoted => depth += 1,
+                b'}' if !quoted => depth -= 1,
+                _ => {}
+            }
+        }
+        depth <= 0
+    } else if text.starts_with("time=") || text.starts_with("level=") || text.starts_with("ts=") {
+        let quotes = text
+            .bytes()
+            .scan(false, |escaped, byte| {
+                let counts = byte == b'"' && !*escaped;
+                *escaped = byte == b'\\' && !*escaped;
+                Some(u64::from(counts))
+            })
+            .sum::<u64>();
+        quotes.is_multiple_of(2)
+    } else {
+        true
+    }
+}
+
+fn form_of(text: &str, is_json: bool, is_stamped: bool) -> Form {
+    if is_json {
+        Form::Json
+    } else if stamp::is_klog(text) {
+        Form::Klog
+    } else if level(text).is_some() {
+        Form::Bracketed
+    } else if ["time=", "level=", "ts="]
+        .iter()
+        .any(|start| text.starts_with(start))
+    {
+        Form::Logfmt
+    } else if is_stamped {
+        Form::Stamped
+    } else {
+        Form::Bare
+    }
+}
+
+/// Adds what `other` holds to `scan`, in the signatures of its component.
+fn merge(scan: &mut LogScan, other: LogScan, set: &SignatureSet) {
+    scan.lines += other.lines;
+    scan.first_at = [scan.first_at, other.first_at].into_iter().flatten().min();
+    scan.last_at = scan.last_at.max(other.last_at);
+    let is_own = |id: &str| {
+        set.iter()
+            .any(|signature| signature.id == id && signature.is_of(scan.component))
+    };
+    for hits in other
+        .hits
+        .into_iter()
+        .filter(|hits| is_own(&hits.signature))
+    {
+        let Some(known) = scan
+            .hits
+            .iter_mut()
+            .find(|known| known.signature == hits.signature)
+        else {
+            scan.hits.push(hits);
+            continue;
+        };
+        known.count += hits.count;
+        known.first = [known.first, hits.first].into_iter().flatten().min();
+        known.last = known.last.max(hits.last);
+        known.samples.extend(hits.samples);
+        known.samples.sort_by_key(|sample| sample.at);
+        known.samples.truncate(MAX_SAMPLES);
+        for (field, values) in hits.fields {
+            let into = known.fields.entry(field).or_default();
+            for (value, count) in values {
+                *into.entry(value).or_default() += count;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use eksnet_model::{Severity, Signature};
+
+    use super::*;
+    use crate::line::plain;
+
+    fn set() -> SignatureSet {
+        let signature = |id: &str, component: &str, regex: &str| Signature {
+            id: id.to_owned(),
+            check: "a/b".to_owned(),
+            component: component.to_owned(),
+            regex: regex.to_owned(),
+            meaning: "m".to_owned(),
+            severity: Severity::Error,
+            sample: "x".to_owned(),
+        };
+        SignatureSet::compile(vec![
+            signature(
+                "ca",
+                "cluster-autoscaler",
+                "Failed to regenerate ASG cache: .*timeout",
+            ),
+            signature("dns", "coredns", "plugin/errors: .*timeout"),
+            signature("pool", "ipamd", "total = 15, used = 14, IPs in"),
+            signature("kp", "kube-proxy", "Failed to watch"),
+            signature("sdk", "aws-sdk", "InvalidIdentityToken: "),
+        ])
+        .expect("expressions")
+    }
+
+    fn scans(file: &str, text: &str) -> Vec<LogScan> {
+        let set = set();
+        let mut logs = Logs::new(&set, file.into(), String::new());
+        for line in text.lines() {
+            logs.line(&Line::of(&plain(line.as_bytes())));
+        }
+        logs.finish()
+    }
+
+    fn ids(scan: &LogScan) -> Vec<&str> {
+        scan.hits
+            .iter()
+            .map(|hits| hits.signature.as_str())
+            .collect()
+    }
+
+    const CA: &str = "E1019 06:00:10.278115       1 aws_manager.go:259] Failed to regenerate ASG cache: x\ncaused by: timeout";
+    const DNS: &str = "[ERROR] plugin/errors: 2 a. A: timeout";
+
+    #[test]
+    fn logs_of_several_components_in_one_text_are_told_apart() {
+        let found = scans(
+            "all.txt",
+            &format!(
+                "{CA}\n{DNS}\nE1019 06:00:11.000000       1 reflector.go:1] Failed to watch x"
+            ),
+        );
+        let found: Vec<_> = found
+            .iter()
+            .map(|scan| (scan.component, ids(scan), scan.lines))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                (Component::CoreDns, vec!["dns"], 1),
+                (Component::ClusterAutoscaler, vec!["ca"], 3)
+            ]
+        );
+    }
+
+    #[test]
+    fn an_indented_or_quoted_log_is_read_record_by_record() {
+        for mark in ["    ", "> ", "> > "] {
+            let text: String = CA
+                .lines()
+                .chain(CA.lines())
+                .map(|line| format!("{mark}{line}\n"))
+                .collect();
+            let found = scans("x.md", &text);
+            assert_eq!(found[0].hits[0].count, 2, "{mark:?}");
+        }
+    }
+
+    #[test]
+    fn lines_before_the_component_shows_are_counted_with_it() {
+        let head = "E1019 06:00:09.000000       1 reflector.go:1] Failed to watch x";
+        let found = scans("x.log", &format!("{head}\n{CA}"));
+        assert_eq!(found.len(), 1);
+        assert_eq!(found[0].lines, 3);
+        // The head is no line of kube-proxy's, whatever its text.
+        assert_eq!(ids(&found[0]), ["ca"]);
+    }
+
+    #[test]
+    fn the_name_of_the_file_decides_only_where_no_line_does() {
+        let text = "E1019 06:00:09.000000       1 reflector.go:1] Failed to watch x";
+        let found = scans("02-kube-proxy.log", text);
+        assert_eq!(found[0].component, Component::KubeProxy);
+        assert_eq!(ids(&found[0]), ["kp"]);
+        let found = scans("02-kube-proxy.log", CA);
+        assert_eq!(found[0].component, Component::ClusterAutoscaler);
+    }
+
+    #[test]
+    fn pods_of_one_stream_are_told_apart() {
+        let text = "[pod/coredns-5d78c9869d-abcde/coredns] [ERROR] plugin/errors: 2 a. A: timeout\n\
+            [pod/coredns-5d78c9869d-fghij/coredns] .:53\n\
+            [pod/coredns-5d78c9869d-abcde/coredns] [ERROR] plugin/errors: 2 a. A: timeout";
+        let found = scans("x.log", text);
+        assert_eq!(found.len(), 1, "a bare line alone is no log");
+        assert_eq!(found[0].pod, "coredns-5d78c9869d-abcde");
+        assert_eq!(found[0].hits[0].count, 2);
+    }
+
+    #[test]
+    fn records_that_an_editor_wrapped_are_whole_again() {
+        let json = "{\"level\":\"debug\",\"ts\":\"2026-12-11T10:11:49.740Z\",\"caller\":\"ipamd/ipamd.go:2057\",\n\"msg\":\"IP pool stats: total = 15, used = 14, \nIPs in Cooldown = 0\"}";
+        let found = scans("x.log", json);
+        assert_eq!(ids(&found[0]), ["pool"]);
+        assert_eq!(found[0].first_at, Time::parse("2026-12-11T10:11:49.740Z"));
+        let logfmt = "time=\"2026-03-04T02:57:11Z\" level=error msg=\"failed: \nInvalidIdentityToken: x\"\ntime=\"2026-03-04T02:57:12Z\" level=info msg=\"y\"";
+        let found = scans("app.log", logfmt);
+        assert_eq!(ids(&found[0]), ["sdk"]);
+        assert_eq!(found[0].lines, 2);
+    }
+
+    #[test]
+    fn a_log_over_the_turn_of_the_year_goes_forward() {
+        let text = "I1231 23:59:59.000000       1 scale_up.go:1] x\nI0101 00:00:01.000000       1 scale_up.go:1] x";
+        let found = scans("x.log", text);
+        let (first, last) = (found[0].first_at.unwrap(), found[0].last_at.unwrap());
+        assert_eq!(last.seconds_since(first), 2);
+    }
+
+    #[test]
+    fn prose_is_no_log() {
+        assert_eq!(
+            scans("notes.txt", "It was broken.\nThen it worked again."),
+            []
+        );
+    }
+}

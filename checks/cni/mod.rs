@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod aws_node_unhealthy;
+
+pub(crate) const CHECKS: &[&Check] = &[&aws_node_unhealthy::CHECK];

@@ -18,6 +18,7 @@ mod autoscaler;
 pub mod aws;
 mod bundle;
 mod calls;
+pub mod capacity;
 mod check;
 mod cluster;
 mod cni;

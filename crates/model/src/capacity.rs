@@ -1,0 +1,505 @@
+//! How many pods a node can take: limits of instance types, and the arithmetic of the VPC CNI.
+//!
+//! Sources, read 2026-05: `nodeadm/internal/kubelet/eni_max_pods.go` and the max-pods calculator of
+//! <https://github.com/awslabs/amazon-eks-ami>, `pkg/ipamd` of
+//! <https://github.com/aws/amazon-vpc-cni-k8s>.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use crate::CniSettings;
+use crate::aws::InstanceType;
+
+/// Addresses of a delegated prefix, a /28.
+pub const PREFIX: u32 = 16;
+/// Pods on the node's own network that every calculator adds: aws-node and kube-proxy.
+const HOST_PODS: u32 = 2;
+/// Above this number of vCPUs the recommended maximum is 250 instead of 110.
+const MANY_VCPUS: u32 = 30;
+
+/// Networking limits of an instance type. `None` where a limit is not known, never 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Interfaces of the default network card.
+    pub enis: u32,
+    /// Addresses per interface, its own included.
+    pub ipv4: u32,
+    /// Default vCPUs.
+    pub vcpus: Option<u32>,
+    /// Whether interfaces take prefixes: nitro and bare metal.
+    pub prefixes: Option<bool>,
+    /// Whether it takes a trunk interface for security groups for pods.
+    pub trunk: Option<bool>,
+    /// Branch interfaces.
+    pub branch_enis: Option<u32>,
+    /// Who says so.
+    pub source: LimitsSource,
+}
+
+/// Who gave the limits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LimitsSource {
+    /// EC2, in the account's Region.
+    Ec2,
+    /// The table in the program.
+    Table,
+}
+
+impl LimitsSource {
+    /// `ec2` or `table`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ec2 => "ec2",
+            Self::Table => "table",
+        }
+    }
+}
+
+/// How the CNI gives addresses on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mode {
+    /// Whole prefixes instead of addresses.
+    pub prefixes: bool,
+    /// The primary interface carries no pods.
+    pub custom_networking: bool,
+    /// A trunk interface takes a slot.
+    pub trunk: bool,
+    /// Most interfaces, where set below the type's limit.
+    pub max_enis: Option<u32>,
+}
+
+impl Mode {
+    /// The mode on nodes of that type: prefixes and trunks only where the type takes them. `None`
+    /// where prefixes are on and nothing is known of the type's hypervisor.
+    #[must_use]
+    pub fn of(settings: &CniSettings, limits: &Limits) -> Option<Self> {
+        let prefixes = match (settings.prefix_delegation, limits.prefixes) {
+            (false, _) => false,
+            (true, known) => known?,
+        };
+        Some(Self {
+            prefixes,
+            custom_networking: settings.custom_networking,
+            trunk: settings.pod_eni && limits.trunk == Some(true),
+            max_enis: settings.max_enis,
+        })
+    }
+}
+
+impl Limits {
+    /// The limits of a type: what EC2 says, completed by the table, else the table; `None` for a type
+    /// that neither knows.
+    #[must_use]
+    pub fn of(instance_type: &str, ec2: &[InstanceType]) -> Option<Self> {
+        let known = table().get(instance_type).copied();
+        let said = ec2
+            .iter()
+            .find(|one| one.instance_type == instance_type)
+            .and_then(Self::said_by_ec2);
+        match (said, known) {
+            (Some(said), Some(known)) => Some(Self {
+                vcpus: said.vcpus.or(known.vcpus),
+                prefixes: said.prefixes.or(known.prefixes),
+                trunk: known.trunk,
+                branch_enis: known.branch_enis,
+                ..said
+            }),
+            (said, known) => said.or(known),
+        }
+    }
+
+    fn said_by_ec2(kind: &InstanceType) -> Option<Self> {
+        Some(Self {
+            enis: kind.max_enis()?,
+            ipv4: kind.network_info.ipv4_addresses_per_interface?,
+            vcpus: kind.v_cpu_info.default_v_cpus,
+            prefixes: match kind.hypervisor.as_deref() {
+                Some("nitro") => Some(true),
+                Some("xen") => Some(false),
+                _ => kind.bare_metal.then_some(true),
+            },
+            trunk: None,
+            branch_enis: None,
+            source: LimitsSource::Ec2,
+        })
+    }
+
+    /// Addresses for pods: the ceiling of the CNI. `unusable` interfaces are those that it does not
+    /// manage, and a primary one in a subnet that is excluded from pods.
+    #[must_use]
+    pub fn addresses(&self, mode: Mode, unusable: u32) -> u32 {
+        let taken = u32::from(mode.custom_networking) + u32::from(mode.trunk) + unusable;
+        let enis = self.enis_allowed(mode).saturating_sub(taken);
+        enis.saturating_mul(self.per_eni(mode))
+    }
+
+    /// Pods that one interface has addresses for.
+    #[must_use]
+    pub fn per_eni(&self, mode: Mode) -> u32 {
+        let slots = self.ipv4.saturating_sub(1);
+        if mode.prefixes {
+            slots.saturating_mul(PREFIX)
+        } else {
+            slots
+        }
+    }
+
+    /// What calculators compute for the kubelet, before any cap. None of them knows of trunks.
+    #[must_use]
+    pub fn max_pods(&self, mode: Mode) -> u32 {
+        let mode = Mode {
+            trunk: false,
+            ..mode
+        };
+        self.addresses(mode, 0) + HOST_PODS
+    }
+
+    /// The same, capped at 110, or 250 with more than 30 vCPUs: what EKS sets and recommends. `None`
+    /// where the cap hangs on vCPUs that are not known.
+    #[must_use]
+    pub fn recommended(&self, mode: Mode) -> Option<u32> {
+        let most = self.max_pods(mode);
+        match self.vcpus {
+            Some(vcpus) if vcpus > MANY_VCPUS => Some(most.min(250)),
+            Some(_) => Some(most.min(110)),
+            None => (most <= 110).then_some(most),
+        }
+    }
+
+    /// Interfaces that the CNI may attach, the primary one included.
+    #[must_use]
+    pub fn enis_allowed(&self, mode: Mode) -> u32 {
+        mode.max_enis.map_or(self.enis, |most| self.enis.min(most))
+    }
+}
+
+/// Addresses that one more node takes, as soon as its first pod runs, from the subnet that its pods'
+/// addresses are from. Its own address is part of it, except with custom networking: that one is from
+/// the node's subnet then, and the only one from there.
+///
+/// Rule: `WARM_ENI_TARGET` keeps whole interfaces spare, `WARM_IP_TARGET` and `MINIMUM_IP_TARGET`
+/// single addresses, `WARM_PREFIX_TARGET` whole prefixes:
+/// <https://github.com/aws/amazon-vpc-cni-k8s/blob/master/docs/eni-and-ip-target.md> (read 2026-05).
+#[must_use]
+pub fn addresses_of_a_new_node(settings: &CniSettings, limits: &Limits, mode: Mode) -> u32 {
+    let per_eni = limits.ipv4.saturating_sub(1).max(1);
+    let most = limits
+        .enis_allowed(mode)
+        .saturating_sub(u32::from(mode.custom_networking))
+        .max(1);
+    let targets = settings.warm_ips.or(settings.minimum_ips).map(|_| {
+        let warm = settings.warm_ips.unwrap_or(0) + 1;
+        warm.max(settings.minimum_ips.unwrap_or(0))
+    });
+    // Besides what pods use, each interface takes an address of its own.
+    match (mode.prefixes, targets) {
+        (true, targets) => {
+            let prefixes = match targets {
+                Some(ips) => ips.div_ceil(PREFIX),
+                None => settings.warm_prefixes.unwrap_or(1) + 1,
+            };
+            let prefixes = prefixes.min(most * per_eni);
+            prefixes * PREFIX + prefixes.div_ceil(per_eni)
+        }
+        (false, Some(ips)) => {
+            let ips = ips.min(most * per_eni);
+            ips + ips.div_ceil(per_eni)
+        }
+        (false, None) => (1 + settings.warm_enis).min(most) * limits.ipv4,
+    }
+}
+
+/// Addresses that ipamd asks for at once when its stock runs low: one interface's, or one prefix.
+#[must_use]
+pub fn addresses_of_one_step(settings: &CniSettings, limits: &Limits, mode: Mode) -> u32 {
+    if mode.prefixes {
+        PREFIX
+    } else if settings.warm_ips.is_some() || settings.minimum_ips.is_some() {
+        // One address, and the interface's own where the ones there are full.
+        2
+    } else {
+        limits.ipv4
+    }
+}
+
+fn table() -> &'static BTreeMap<&'static str, Limits> {
+    static TABLE: OnceLock<BTreeMap<&'static str, Limits>> = OnceLock::new();
+    TABLE.get_or_init(|| {
+        include_str!("../data/instance-limits.csv")
+            .lines()
+            .skip(1)
+            .filter_map(row)
+            .collect()
+    })
+}
+
+fn row(line: &'static str) -> Option<(&'static str, Limits)> {
+    let mut fields = line.split(',');
+    let mut next = || fields.next();
+    let name = next()?;
+    let vcpus = next()?.parse().ok();
+    let enis = next()?.parse().ok()?;
+    let ipv4 = next()?.parse().ok()?;
+    let prefixes = match next()? {
+        "n" | "m" => Some(true),
+        "x" => Some(false),
+        _ => None,
+    };
+    let trunk = match next()? {
+        "t" => Some(true),
+        "f" => Some(false),
+        _ => None,
+    };
+    let branch_enis = next()?.parse().ok();
+    Some((
+        name,
+        Limits {
+            enis,
+            ipv4,
+            vcpus,
+            prefixes,
+            trunk,
+            branch_enis,
+            source: LimitsSource::Table,
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECONDARY: Mode = Mode {
+        prefixes: false,
+        custom_networking: false,
+        trunk: false,
+        max_enis: None,
+    };
+
+    fn limits(name: &str) -> Limits {
+        Limits::of(name, &[]).unwrap()
+    }
+
+    /// The worked examples: type, secondary, capped, custom networking, prefixes, prefixes capped,
+    /// prefixes and custom networking, addresses beside a trunk, branch interfaces.
+    #[test]
+    fn worked_examples_come_out() {
+        let prefixes = Mode {
+            prefixes: true,
+            ..SECONDARY
+        };
+        let custom = Mode {
+            custom_networking: true,
+            ..SECONDARY
+        };
+        let both = Mode {
+            prefixes: true,
+            ..custom
+        };
+        let trunk = Mode {
+            trunk: true,
+            ..SECONDARY
+        };
+        for (name, plain, capped, own, raw, raw_capped, combined, beside_trunk, branch) in [
+            ("t3.medium", 17, 17, 12, 242, 110, 162, None, Some(0)),
+            ("m5.large", 29, 29, 20, 434, 110, 290, Some(18), Some(9)),
+            ("m5.xlarge", 58, 58, 44, 898, 110, 674, Some(42), Some(18)),
+            (
+                "c5.4xlarge",
+                234,
+                110,
+                205,
+                3714,
+                110,
+                3250,
+                Some(203),
+                Some(54),
+            ),
+            (
+                "m5.24xlarge",
+                737,
+                250,
+                688,
+                11762,
+                250,
+                10978,
+                Some(686),
+                Some(107),
+            ),
+            (
+                "p5.48xlarge",
+                100,
+                100,
+                51,
+                1570,
+                250,
+                786,
+                Some(49),
+                Some(120),
+            ),
+        ] {
+            let limits = limits(name);
+            assert_eq!(limits.max_pods(SECONDARY), plain, "{name}");
+            assert_eq!(limits.recommended(SECONDARY), Some(capped), "{name}");
+            assert_eq!(limits.max_pods(custom), own, "{name} custom networking");
+            assert_eq!(limits.max_pods(prefixes), raw, "{name} prefixes");
+            assert_eq!(
+                limits.recommended(prefixes),
+                Some(raw_capped),
+                "{name} prefixes"
+            );
+            assert_eq!(limits.max_pods(both), combined, "{name} both");
+            if let Some(addresses) = beside_trunk {
+                assert_eq!(
+                    limits.addresses(trunk, 0),
+                    addresses,
+                    "{name} beside a trunk"
+                );
+                assert_eq!(limits.trunk, Some(true), "{name}");
+            } else {
+                assert_eq!(limits.trunk, Some(false), "{name}");
+            }
+            assert_eq!(
+                limits.branch_enis.unwrap_or(0),
+                branch.unwrap_or(0),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_takes_interfaces_takes_addresses() {
+        let m5 = limits("m5.large");
+        assert_eq!(m5.addresses(SECONDARY, 0), 27);
+        assert_eq!(m5.addresses(SECONDARY, 1), 18);
+        let most = Mode {
+            max_enis: Some(2),
+            ..SECONDARY
+        };
+        assert_eq!(m5.addresses(most, 0), 18);
+        let all = Mode {
+            custom_networking: true,
+            trunk: true,
+            ..SECONDARY
+        };
+        assert_eq!(m5.addresses(all, 0), 9, "one interface is left of three");
+        assert_eq!(m5.addresses(all, 3), 0, "never below nothing");
+    }
+
+    #[test]
+    fn the_figures_of_the_field_notes_come_out() {
+        for (name, enis, ipv4, pods) in [
+            ("t2.large", 3, 12, 35),
+            ("c5.large", 3, 10, 29),
+            ("c5.xlarge", 4, 15, 58),
+            ("m5.large", 3, 10, 29),
+            ("m5.xlarge", 4, 15, 58),
+        ] {
+            let limits = limits(name);
+            assert_eq!((limits.enis, limits.ipv4), (enis, ipv4), "{name}");
+            assert_eq!(limits.max_pods(SECONDARY), pods, "{name}");
+        }
+    }
+
+    #[test]
+    fn ec2_comes_before_the_table_and_the_default_card_counts() {
+        let said: Vec<InstanceType> = serde_json::from_value(serde_json::json!([
+            {"InstanceType": "p5.48xlarge", "Hypervisor": "nitro", "VCpuInfo": {"DefaultVCpus": 192},
+             "NetworkInfo": {"MaximumNetworkInterfaces": 64, "Ipv4AddressesPerInterface": 50, "DefaultNetworkCardIndex": 0,
+                "NetworkCards": [{"NetworkCardIndex": 0, "MaximumNetworkInterfaces": 2}, {"NetworkCardIndex": 1, "MaximumNetworkInterfaces": 2}]}},
+            {"InstanceType": "z9.new", "NetworkInfo": {"MaximumNetworkInterfaces": 4, "Ipv4AddressesPerInterface": 15}}
+        ])).unwrap();
+        let p5 = Limits::of("p5.48xlarge", &said).unwrap();
+        assert_eq!(
+            (p5.enis, p5.source, p5.branch_enis),
+            (2, LimitsSource::Ec2, Some(120))
+        );
+        let new = Limits::of("z9.new", &said).unwrap();
+        assert_eq!((new.enis, new.prefixes, new.branch_enis), (4, None, None));
+        assert_eq!(new.recommended(SECONDARY), Some(58));
+        assert_eq!(
+            Limits::of("z9.other", &said),
+            None,
+            "unknown is not nothing"
+        );
+    }
+
+    #[test]
+    fn every_row_of_the_table_is_read() {
+        let rows = include_str!("../data/instance-limits.csv").lines().count() - 1;
+        assert_eq!(table().len(), rows);
+        assert!(rows > 1300);
+        assert!(table().values().all(|one| one.enis > 0 && one.ipv4 > 1));
+    }
+
+    fn settings(change: impl Fn(&mut CniSettings)) -> CniSettings {
+        let mut settings = CniSettings {
+            version: None,
+            custom_networking: false,
+            prefix_delegation: false,
+            pod_eni: false,
+            ipv6: false,
+            subnet_discovery: true,
+            max_enis: None,
+            warm_enis: 1,
+            warm_ips: None,
+            minimum_ips: None,
+            warm_prefixes: None,
+        };
+        change(&mut settings);
+        settings
+    }
+
+    fn cost(change: impl Fn(&mut CniSettings)) -> (u32, u32) {
+        let settings = settings(change);
+        let limits = limits("m5.large");
+        let mode = Mode::of(&settings, &limits).unwrap();
+        (
+            addresses_of_a_new_node(&settings, &limits, mode),
+            addresses_of_one_step(&settings, &limits, mode),
+        )
+    }
+
+    #[test]
+    fn a_new_node_takes_its_warm_stock_at_once() {
+        assert_eq!(cost(|_| ()), (20, 10), "two full interfaces of ten");
+        assert_eq!(cost(|s| s.warm_enis = 5), (30, 10), "the type has three");
+        assert_eq!(cost(|s| s.warm_enis = 0), (10, 10));
+        assert_eq!(
+            cost(|s| s.warm_ips = Some(5)),
+            (7, 2),
+            "six addresses and the interface's own"
+        );
+        assert_eq!(
+            cost(|s| {
+                s.warm_ips = Some(2);
+                s.minimum_ips = Some(12);
+            }),
+            (14, 2),
+            "twelve on two interfaces"
+        );
+        assert_eq!(
+            cost(|s| s.prefix_delegation = true),
+            (33, 16),
+            "one in use, one spare, one own"
+        );
+        assert_eq!(
+            cost(|s| s.custom_networking = true),
+            (11, 10),
+            "the primary one and a full second"
+        );
+    }
+
+    #[test]
+    fn prefixes_need_a_known_hypervisor() {
+        let on = settings(|s| s.prefix_delegation = true);
+        assert!(Mode::of(&on, &limits("m5.large")).unwrap().prefixes);
+        assert!(!Mode::of(&on, &limits("m4.large")).unwrap().prefixes, "xen");
+        let unknown = Limits {
+            prefixes: None,
+            ..limits("m5.large")
+        };
+        assert_eq!(Mode::of(&on, &unknown), None);
+    }
+}

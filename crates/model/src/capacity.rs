@@ -486,9 +486,10 @@ mod tests {
         );
         assert_eq!(
             cost(|s| s.custom_networking = true),
-            (11, 10),
-            "the primary one and a full second"
+            (20, 10),
+            "two of the pods' subnet"
         );
+        assert_eq!(cost(|s| s.max_enis = Some(1)), (10, 10));
     }
 
     #[test]

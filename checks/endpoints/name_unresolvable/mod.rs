@@ -8,6 +8,7 @@ use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
     AwsEndpoint, Check, ClusterDns, Confidence, Cx, Fact, FailedCalls, Finding, Gap, Meta, Place,
     ProbePod, Resolution, Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why,
+    told_together,
 };
 use eksnet_probe::DnsOutcome;
 
@@ -70,10 +71,23 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             }
         }
     }
-    let findings: Vec<Finding> = hosts
-        .iter()
-        .filter_map(|(host, seen)| seen.finding(cx, host))
-        .collect();
+    let (by_logs, by_probes): (Vec<_>, Vec<_>) =
+        hosts.iter().partition(|(_, seen)| !seen.logs.is_empty());
+    let of = |some: Vec<(&Text, &Host<'_>)>| -> Vec<Finding> {
+        some.into_iter()
+            .filter_map(|(host, seen)| seen.finding(cx, host))
+            .collect()
+    };
+    let mut findings = of(by_logs);
+    findings.extend(told_together(
+        of(by_probes),
+        &["resolver-nxdomain", "zone-as-region"],
+        |count, names, title| {
+            let place = title.split_once(" does not resolve ");
+            let place = place.map_or("", |(_, place)| place);
+            format!("{count} names of AWS do not resolve {place}: {names}")
+        },
+    ));
     if !findings.is_empty() {
         return Ok(findings);
     }

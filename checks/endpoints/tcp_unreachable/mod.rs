@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use eksnet_model::{
     AwsEndpoint, Check, Confidence, Cx, Fact, FailedCalls, Finding, Gap, Meta, Place, ProbePod,
-    Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why,
+    Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why, told_together,
 };
 use eksnet_probe::{TcpOutcome, TcpState};
 use way::Way;
@@ -71,10 +71,28 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             }
         }
     }
-    let findings: Vec<Finding> = hosts
-        .iter()
-        .filter_map(|(host, seen)| seen.finding(cx, host))
-        .collect();
+    let (by_logs, by_probes): (Vec<_>, Vec<_>) =
+        hosts.iter().partition(|(_, seen)| !seen.logs.is_empty());
+    let of = |some: Vec<(&Text, &Host<'_>)>| -> Vec<Finding> {
+        some.into_iter()
+            .filter_map(|(host, seen)| seen.finding(cx, host))
+            .collect()
+    };
+    let mut findings = of(by_logs);
+    findings.extend(told_together(
+        of(by_probes),
+        &[
+            "address-private",
+            "address-public",
+            "address-of-vpce",
+            "refused",
+        ],
+        |count, names, title| {
+            let place = title.split_once(" cannot be reached from ");
+            let place = place.map_or("", |(_, place)| place);
+            format!("{count} AWS endpoints cannot be reached on 443 from {place}: {names}")
+        },
+    ));
     if !findings.is_empty() {
         return Ok(findings);
     }

@@ -43,6 +43,7 @@ mod snapshot;
 mod source;
 mod text;
 mod time;
+mod together;
 mod topology;
 mod vip;
 
@@ -80,5 +81,6 @@ pub use snapshot::{Aws, Kubernetes, Snapshot};
 pub use source::{ApiGroupRule, Permission, Source};
 pub use text::Text;
 pub use time::Time;
+pub use together::told_together;
 pub use topology::{NodeClass, NodeGroup, Topology};
 pub use vip::DeadVip;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use eksnet_model::kubernetes::Pod;
-use eksnet_model::{Component, Snapshot, Text, Topology};
+use eksnet_model::{AwsEndpoint, ClusterFacts, Component, Snapshot, Text, Topology};
 use eksnet_probe::{ProbeKind, ProbeSpec, QueryType, Transport};
 use ipnet::IpNet;
 
@@ -79,9 +79,11 @@ impl Targets {
             kubernetes: service_ips(snapshot, "default", "kubernetes"),
             api: api_endpoint(snapshot, hints),
             ca_pem: hints.ca_pem.clone(),
-            aws: region.map_or_else(Vec::new, |region| {
-                aws_hosts(topology, region, facts.dns_suffix())
-            }),
+            aws: if on_ec2 {
+                aws_hosts(facts, topology)
+            } else {
+                Vec::new()
+            },
             region: region.map(str::to_owned),
             on_ec2,
             sampled,
@@ -317,19 +319,14 @@ fn is_name(host: &str) -> bool {
     host.parse::<IpAddr>().is_err()
 }
 
-/// Regional endpoints that this cluster's components call: `sts` always, first.
-fn aws_hosts(topology: &Topology<'_>, region: &str, suffix: &str) -> Vec<String> {
-    let runs = |component| topology.pods_of(component).next().is_some();
-    let mut services = vec!["sts", "ec2", "eks", "api.ecr"];
-    if runs(Component::ClusterAutoscaler) {
-        services.push("autoscaling");
-    }
-    if runs(Component::LoadBalancerController) {
-        services.push("elasticloadbalancing");
-    }
-    let hosts = services.into_iter();
-    hosts
-        .map(|service| format!("{service}.{region}.{suffix}"))
+/// The hosts that the checks expect this cluster's components to reach, `sts` first: it speaks for all
+/// where one name has to do.
+fn aws_hosts(facts: &ClusterFacts, topology: &Topology<'_>) -> Vec<String> {
+    let mut endpoints = AwsEndpoint::expected(facts, topology);
+    endpoints.sort_by_key(|endpoint| endpoint.service != "sts");
+    endpoints
+        .into_iter()
+        .map(|endpoint| endpoint.host.to_string())
         .collect()
 }
 

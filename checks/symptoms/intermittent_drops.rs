@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use eksnet_model::dns::vpc_resolvers;
 use eksnet_model::{
-    ClusterDns, Confidence, Cx, DnsPath, Fact, Finding, ProbePod, ProbeRun, Role, Severity, Source,
-    Stop, Subject, Symptom,
+    ClusterDns, Confidence, Cx, DnsPath, Fact, Finding, ProbePod, Role, Severity, Source, Stop,
+    Subject, Symptom,
 };
 use eksnet_probe::Transport;
 
-use super::stands_for::{nodes, standpoint};
+use super::stands_for::{Classes, standpoint};
 
 pub(crate) const SYMPTOM: Symptom = Symptom {
     id: "sym/intermittent-drops",
@@ -24,14 +24,20 @@ const MAX_FACTS: usize = 6;
 fn observe(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let run = cx.probes().some()?;
     let dns = ClusterDns::of(cx.topology());
+    let classes = Classes::of(cx, run);
     Ok(run
         .pods
         .iter()
-        .filter_map(|pod| of_pod(cx, run, &dns, pod))
+        .filter_map(|pod| of_pod(cx, &classes, &dns, pod))
         .collect())
 }
 
-fn of_pod(cx: &Cx<'_>, run: &ProbeRun, dns: &ClusterDns<'_>, pod: &ProbePod) -> Option<Finding> {
+fn of_pod(
+    cx: &Cx<'_>,
+    classes: &Classes<'_>,
+    dns: &ClusterDns<'_>,
+    pod: &ProbePod,
+) -> Option<Finding> {
     let domain = cx.cluster().dns_domain();
     let pods: Vec<IpAddr> = dns
         .serving_pods()
@@ -51,7 +57,7 @@ fn of_pod(cx: &Cx<'_>, run: &ProbeRun, dns: &ClusterDns<'_>, pod: &ProbePod) -> 
                 .into_iter()
                 .map(|ip| (ip, "to-vpc-resolver")),
         );
-    let at = nodes(cx, run, pod);
+    let at = classes.nodes(pod);
     let mut finding = Finding::new(
         SYMPTOM.id,
         Role::Symptom,

@@ -10,7 +10,7 @@ use eksnet_model::{
 };
 use eksnet_probe::DnsOutcome;
 
-use super::stands_for::{nodes, standpoint};
+use super::stands_for::{Classes, standpoint};
 
 pub(crate) const SYMPTOM: Symptom = Symptom {
     id: "sym/pod-dns-nxdomain",
@@ -20,6 +20,7 @@ pub(crate) const SYMPTOM: Symptom = Symptom {
 fn observe(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let run = cx.probes().some()?;
     let dns = ClusterDns::of(cx.topology());
+    let classes = Classes::of(cx, run);
     let domain = cx.cluster().dns_domain();
     let cluster_name = format!("kubernetes.default.svc.{domain}");
     let expected = AwsEndpoint::expected(cx.cluster(), cx.topology());
@@ -33,7 +34,7 @@ fn observe(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
                 continue;
             };
             let own = name == &cluster_name;
-            let place = nodes(cx, run, pod).towards(name.as_str());
+            let place = classes.nodes(pod).towards(name.as_str());
             let finding = found.entry(name.clone()).or_insert_with(|| new(name, own));
             finding.facts.push(
                 Fact::new(

@@ -4,12 +4,12 @@ use std::net::IpAddr;
 
 use eksnet_model::dns::{NODE_LOCAL, in_domain};
 use eksnet_model::{
-    ClusterDns, Confidence, Cx, DnsPath, Fact, Finding, ProbePod, ProbeRun, Role, Severity, Source,
-    Stop, Subject, Symptom,
+    ClusterDns, Confidence, Cx, DnsPath, Fact, Finding, ProbePod, Role, Severity, Source, Stop,
+    Subject, Symptom,
 };
 use eksnet_probe::{DnsOutcome, Outcome, ProbeKind, Transport};
 
-use super::stands_for::{nodes, standpoint};
+use super::stands_for::{Classes, standpoint};
 
 pub(crate) const SYMPTOM: Symptom = Symptom {
     id: "sym/pod-dns-timeout",
@@ -19,10 +19,11 @@ pub(crate) const SYMPTOM: Symptom = Symptom {
 fn observe(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let run = cx.probes().some()?;
     let dns = ClusterDns::of(cx.topology());
+    let classes = Classes::of(cx, run);
     Ok(run
         .pods
         .iter()
-        .filter_map(|pod| of_pod(cx, run, &dns, pod))
+        .filter_map(|pod| of_pod(cx, &classes, &dns, pod))
         .collect())
 }
 
@@ -32,7 +33,12 @@ struct Seen {
     path: DnsPath,
 }
 
-fn of_pod(cx: &Cx<'_>, run: &ProbeRun, dns: &ClusterDns<'_>, pod: &ProbePod) -> Option<Finding> {
+fn of_pod(
+    cx: &Cx<'_>,
+    classes: &Classes<'_>,
+    dns: &ClusterDns<'_>,
+    pod: &ProbePod,
+) -> Option<Finding> {
     let domain = cx.cluster().dns_domain();
     let behind: Vec<DnsPath> = dns
         .serving_pods()
@@ -59,7 +65,7 @@ fn of_pod(cx: &Cx<'_>, run: &ProbeRun, dns: &ClusterDns<'_>, pod: &ProbePod) -> 
         return None;
     }
     let lossy_alone = failing.iter().all(|one| one.path.is_lossy()) && lookup.is_none();
-    let at = nodes(cx, run, pod);
+    let at = classes.nodes(pod);
     let mut finding = Finding::new(
         SYMPTOM.id,
         Role::Symptom,

@@ -1,16 +1,29 @@
 //! The nodes that a probe stands for.
 
-use eksnet_model::{Cx, Place, ProbePod, ProbeRun};
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The probe's own node, and those of its class that no probe of their own stands on.
-pub(super) fn nodes(cx: &Cx<'_>, run: &ProbeRun, pod: &ProbePod) -> Place {
-    let place = Place::nodes([pod.at.node.clone()]);
-    let classes = cx.topology().classes();
-    let Some(class) = classes.into_iter().find(|class| class.name == pod.at.class) else {
-        return place;
-    };
-    let names = class.nodes.iter().map(|node| node.metadata.name.as_str());
-    place.on(names.filter(|name| run.pods.iter().all(|other| other.at.node != *name)))
+use eksnet_model::{Cx, Place, ProbePod, ProbeRun, Text};
+
+/// Per class of nodes, those that no probe of their own stands on.
+pub(super) struct Classes<'a>(BTreeMap<Text, Vec<&'a str>>);
+
+impl<'a> Classes<'a> {
+    /// The classes of a run.
+    pub(super) fn of(cx: &'a Cx<'_>, run: &ProbeRun) -> Self {
+        let probed: BTreeSet<&str> = run.pods.iter().map(|pod| pod.at.node.as_str()).collect();
+        let classes = cx.topology().classes().into_iter().map(|class| {
+            let names = class.nodes.iter().map(|node| node.metadata.name.as_str());
+            let others = names.filter(|name| !probed.contains(name)).collect();
+            (class.name, others)
+        });
+        Self(classes.collect())
+    }
+
+    /// The probe's own node, and those that it stands for.
+    pub(super) fn nodes(&self, pod: &ProbePod) -> Place {
+        let others = self.0.get(&pod.at.class).into_iter().flatten();
+        Place::nodes([pod.at.node.clone()]).on(others.copied())
+    }
 }
 
 /// A probe's node and class, as in `ip-10-0-1-23 (t2/us-west-2a)`.

@@ -189,6 +189,7 @@ fn finding(
     };
     let pods = match (servers.len(), asked.len()) {
         (1, 1) => "the only CoreDNS pod".to_owned(),
+        (blocked, all) if blocked == all => format!("any of the {all} CoreDNS pods"),
         (blocked, all) => format!("{blocked} of {all} CoreDNS pods"),
     };
     let vip = Vip::of(cx, dns, &clients, all);

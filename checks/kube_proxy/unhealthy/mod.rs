@@ -53,6 +53,10 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let pods = cx.pods().all_in(NAMESPACE);
     let sets = cx.daemonsets().all_in(NAMESPACE);
     let proxies: Vec<&Pod> = cx.topology().pods_of(Component::KubeProxy).collect();
+    let mut by_node: BTreeMap<&str, Vec<&Pod>> = BTreeMap::new();
+    for pod in proxies.iter().filter(|pod| !pod.is_terminal()) {
+        by_node.entry(&pod.spec.node_name).or_default().push(pod);
+    }
     let installed = !proxies.is_empty() || has_set(cx);
     let mut found: BTreeMap<Text, Vec<Trouble<'_>>> = BTreeMap::new();
     if let Ok(nodes) = &nodes {
@@ -65,13 +69,11 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             }
         }
         for node in mine {
-            let own: Vec<&Pod> = proxies
-                .iter()
-                .copied()
-                .filter(|pod| pod.spec.node_name == node.metadata.name && !pod.is_terminal())
-                .collect();
+            let own = by_node
+                .get(node.metadata.name.as_str())
+                .map_or(&[][..], Vec::as_slice);
             // A pod that was not listed is missing only where all were listed.
-            if let Some(trouble) = of_pods(cx, node, &own, pods.is_ok() && installed) {
+            if let Some(trouble) = of_pods(cx, node, own, pods.is_ok() && installed) {
                 found
                     .entry(node.metadata.name.as_str().into())
                     .or_default()
@@ -87,7 +89,10 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     trouble::in_events(cx, RECENT_S, &mut found);
     let findings: Vec<Finding> = found
         .iter()
-        .map(|(node, troubles)| finding(cx, node, troubles))
+        .map(|(node, troubles)| {
+            let pod = by_node.get(node.as_str()).and_then(|pods| pods.first());
+            finding(cx, node, troubles, pod.copied())
+        })
         .collect();
     if findings.is_empty() {
         nodes?;
@@ -226,7 +231,7 @@ fn absent(cx: &Cx<'_>, nodes: &[&Node], dead: usize) -> Finding {
     ))
 }
 
-fn finding(cx: &Cx<'_>, node: &Text, troubles: &[Trouble<'_>]) -> Finding {
+fn finding(cx: &Cx<'_>, node: &Text, troubles: &[Trouble<'_>], pod: Option<&Pod>) -> Finding {
     let mut troubles: Vec<&Trouble<'_>> = troubles.iter().collect();
     troubles.sort_by_key(|trouble| trouble.rank());
     let kinds: BTreeSet<&str> = troubles
@@ -261,5 +266,5 @@ fn finding(cx: &Cx<'_>, node: &Text, troubles: &[Trouble<'_>]) -> Finding {
     for kind in kinds {
         finding = finding.signal(kind);
     }
-    worst.remedied(cx, node, finding)
+    worst.remedied(cx, node, pod, finding)
 }

@@ -233,20 +233,22 @@ impl Trouble<'_> {
         }
     }
 
-    pub(super) fn remedied(&self, cx: &Cx<'_>, node: &str, finding: Finding) -> Finding {
+    /// The finding with commands; `pod` is the kube-proxy of the node.
+    pub(super) fn remedied(
+        &self,
+        cx: &Cx<'_>,
+        node: &str,
+        pod: Option<&Pod>,
+        finding: Finding,
+    ) -> Finding {
         let finding = finding.confirm(if node.is_empty() {
             "kubectl -n kube-system get pods -l k8s-app=kube-proxy -o wide".to_owned()
         } else {
             format!("kubectl -n kube-system get pods -l k8s-app=kube-proxy -o wide --field-selector spec.nodeName={node}")
         });
         let restart = match self {
-            Self::NotReady(_, pod) => Some(pod.metadata.name.as_str()),
-            Self::Log(scan, _) => Some(scan.pod.as_str()).filter(|pod| !pod.is_empty()),
-            _ => cx
-                .topology()
-                .pods_of(Component::KubeProxy)
-                .find(|pod| pod.spec.node_name == node)
-                .map(|pod| pod.metadata.name.as_str()),
+            Self::Log(scan, _) if !scan.pod.is_empty() => Some(scan.pod.as_str()),
+            _ => pod.map(|pod| pod.metadata.name.as_str()),
         };
         // The DaemonSet starts it again; rules on the node stay meanwhile.
         let restart = match restart {

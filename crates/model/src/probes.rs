@@ -81,7 +81,12 @@ impl ProbePod {
     /// Every question with its answer.
     pub fn answers(&self) -> impl Iterator<Item = (&ProbeKind, &Outcome)> {
         self.results.iter().filter_map(|result| {
-            let spec = self.plan.iter().find(|spec| spec.id == result.id)?;
+            // Ids count from one in the order of the plan; any other plan is searched.
+            let at = usize::try_from(result.id).ok()?.checked_sub(1);
+            let spec = at
+                .and_then(|at| self.plan.get(at))
+                .filter(|spec| spec.id == result.id)
+                .or_else(|| self.plan.iter().find(|spec| spec.id == result.id))?;
             Some((&spec.kind, &result.outcome))
         })
     }

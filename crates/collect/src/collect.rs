@@ -60,6 +60,7 @@ pub async fn collect(
     progress: &dyn Progress,
 ) -> Result<Collected, CollectError> {
     let started = Instant::now();
+    let connection = &connection.limited(request.concurrency);
     let budget = Budget::new(started, request.timeout);
     let mut timings = BTreeMap::new();
     let mut snapshot = read(connection, request, &budget, progress, &mut timings).await?;
@@ -109,6 +110,7 @@ pub async fn preview(
     request: &Request,
     progress: &dyn Progress,
 ) -> Result<ProbePlanPreview, CollectError> {
+    let connection = &connection.limited(request.concurrency);
     let budget = Budget::new(Instant::now(), request.timeout);
     // Nothing but what choosing takes.
     let reading = Request {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
@@ -22,10 +22,10 @@ use super::fault::{Fault, Refusal, excerpt};
 const MAX_OBJECT: usize = 16 * 1024 * 1024;
 /// Most of the body of a refusal that is read, in bytes.
 const MAX_REFUSAL: usize = 64 * 1024;
+/// Requests at one time, unless said otherwise.
+const AT_ONCE: usize = 10;
 /// Tries of one request that the server wants to be repeated.
 const TRIES: u32 = 4;
-/// Longest wait that is granted to a server that names none or a long one.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// The API server, for requests in bounded number at one time.
 #[derive(Clone)]
@@ -69,14 +69,10 @@ pub(crate) struct Answer<'a> {
 }
 
 impl Api {
-    pub(crate) fn new(
-        client: Client,
-        concurrency: usize,
-        request_timeout: Option<Duration>,
-    ) -> Self {
+    pub(crate) fn new(client: Client, request_timeout: Option<Duration>) -> Self {
         Self {
             client,
-            permits: Arc::new(Semaphore::new(concurrency.clamp(1, 1000))),
+            permits: Arc::new(Semaphore::new(AT_ONCE)),
             request_timeout: request_timeout.filter(|limit| !limit.is_zero()),
         }
     }
@@ -85,7 +81,7 @@ impl Api {
     /// wait behind others.
     pub(crate) fn with_permits(&self, concurrency: usize) -> Self {
         Self {
-            permits: Arc::new(Semaphore::new(concurrency.max(1))),
+            permits: Arc::new(Semaphore::new(concurrency.clamp(1, 1000))),
             ..self.clone()
         }
     }
@@ -100,10 +96,17 @@ impl Api {
                 Ok(answer) => return Ok(answer),
                 Err(fault) => fault,
             };
-            let Some(wait) = fault.may_pass().filter(|_| ask.is_patient && tries < TRIES) else {
+            // What may have been done already must not be done twice: a creation is repeated only if
+            // it was turned away before it was looked at.
+            let is_harmless =
+                ask.method != Method::POST || fault.status() == Some(StatusCode::TOO_MANY_REQUESTS);
+            let Some(wait) = fault
+                .may_pass()
+                .filter(|_| ask.is_patient && is_harmless && tries < TRIES)
+            else {
                 return Err(fault);
             };
-            let until = Instant::now() + wait.min(LONGEST_WAIT);
+            let until = Instant::now() + wait;
             if until >= deadline {
                 return Err(fault);
             }

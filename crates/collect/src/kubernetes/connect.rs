@@ -43,6 +43,14 @@ pub struct ServerVersion {
 }
 
 impl Connection {
+    /// The same connection with that many requests at one time.
+    pub(crate) fn limited(&self, concurrency: usize) -> Self {
+        Self {
+            api: self.api.with_permits(concurrency),
+            ..self.clone()
+        }
+    }
+
     /// What the kubeconfig tells of the cluster.
     #[must_use]
     pub fn hints(&self) -> &ClusterHints {
@@ -127,7 +135,7 @@ pub async fn connect(options: &ConnectOptions) -> Result<Connection, ConnectErro
             .into(),
         )
     })?;
-    let api = Api::new(client, options.concurrency, options.request_timeout);
+    let api = Api::new(client, options.request_timeout);
     let version = first_answer(&api, &target, options.connect_timeout).await?;
     Ok(Connection {
         api,

@@ -13,6 +13,8 @@ use super::items::Splitter;
 const PAGE: usize = 500;
 /// Most pages of one list. 150,000 pods are 300 of them; a server that repeats itself must end.
 const MAX_PAGES: usize = 4000;
+/// Most objects of one list: several times the largest cluster that Kubernetes is tested with.
+const MAX_ITEMS: usize = 1_000_000;
 
 /// A resource that is listed.
 #[derive(Clone, Copy, Debug)]
@@ -212,6 +214,9 @@ async fn read_page<T: DeserializeOwned>(
                 }
             }
         });
+        if items.len() > MAX_ITEMS {
+            return Err(Fault::Malformed(format!("more than {MAX_ITEMS} items")));
+        }
         if let Err(why) = taken {
             return Err(Fault::Malformed(format!(
                 "{why}: {:?}",

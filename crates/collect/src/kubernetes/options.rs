@@ -31,8 +31,6 @@ pub struct ConnectOptions {
     pub connect_timeout: Duration,
     /// Limit of the credential plugin.
     pub exec_timeout: Duration,
-    /// Most requests at one time.
-    pub concurrency: usize,
     /// The environment variables.
     pub environment: Environment,
 }
@@ -51,7 +49,6 @@ impl Default for ConnectOptions {
             request_timeout: None,
             connect_timeout: Duration::from_secs(10),
             exec_timeout: Duration::from_secs(15),
-            concurrency: 10,
             environment: Environment::of_process(),
         }
     }

@@ -84,8 +84,7 @@ impl Cleanup {
     pub(crate) fn answered<T>(&self, object: &Object, answer: &Result<T, Fault>) {
         let state = match answer {
             Ok(_) => State::Exists,
-            // Names are random: an object of that name is ours, from a request that was repeated
-            // because its first answer was lost.
+            // Names are random: an object of that name is ours.
             Err(fault) if fault.status().is_some_and(|status| status.as_u16() == 409) => {
                 State::Exists
             }

@@ -49,11 +49,11 @@ pub async fn sweep(
             let age = meta
                 .creation_timestamp
                 .map(|created| now.duration_since(created.0));
-            // One without a creation time was not made by an API server: it is no orphan of ours.
-            let is_old = age.is_some_and(|age| {
-                age >= jiff::SignedDuration::try_from(older_than)
-                    .unwrap_or(jiff::SignedDuration::MAX)
-            });
+            // One without a creation time was not made by an API server: it is no orphan of ours. A
+            // limit of nothing spares nothing, whatever the clocks say.
+            let limit =
+                jiff::SignedDuration::try_from(older_than).unwrap_or(jiff::SignedDuration::MAX);
+            let is_old = age.is_some_and(|age| limit.is_zero() || age >= limit);
             if !is_old {
                 swept.young += 1;
                 continue;

@@ -413,3 +413,41 @@ async fn a_sweep_deletes_what_is_old_and_spares_what_is_young() {
     assert!(api.get("pods", "default", "young").is_some());
     assert!(api.get("pods", "kube-system", "coredns-1").is_some());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_that_is_too_long_for_an_argument_travels_in_a_config_map() {
+    let domain = "a-rather-long-label-of-a-domain.".repeat(6);
+    let corefile = format!(".:53 {{\n    kubernetes {domain} {{\n    }}\n}}");
+    let mut builder = cluster().script(answering()).object(json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"namespace": "kube-system", "name": "coredns"}, "data": {"Corefile": corefile}}));
+    for n in 0..60 {
+        let mut coredns = pod(
+            "kube-system",
+            &format!("coredns-x{n}"),
+            "n1",
+            "x/coredns:v1",
+        );
+        coredns["status"]["podIP"] = json!(format!("10.0.7.{n}"));
+        builder = builder.object(coredns);
+    }
+    let mut dns = crate::lab::service("kube-system", "kube-dns", "10.100.0.10");
+    dns["spec"]["clusterIPs"] = json!(
+        (10..30)
+            .map(|n| format!("10.100.0.{n}"))
+            .collect::<Vec<_>>()
+    );
+    let api = builder.object(dns).start();
+    let evidence = probed(&api, &probes()).await;
+    assert!(evidence.is_complete(), "{:?}", evidence.gap());
+    assert!(
+        value(&evidence).sampled.contains("40 of 61 CoreDNS pods"),
+        "{}",
+        value(&evidence).sampled
+    );
+    let maps = api.audit().of(&Match::verb("create", "configmaps"));
+    let with_plan = maps
+        .iter()
+        .filter(|request| request.json()["data"]["plan"].is_string());
+    assert_eq!(with_plan.count(), 2);
+    assert_eq!(left(&api), [""; 0]);
+}

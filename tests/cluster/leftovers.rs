@@ -2,46 +2,68 @@
 
 use std::process::Command;
 
-use eksnet_testkit::{Gate, Phase, PodScript};
+use eksnet_testkit::{Action, FaultRule, Gate, Match, Phase, PodScript};
 
 use crate::world::{answers, cluster, finish, ours, plugin};
 
 /// Kills per signal and phase.
 const KILLS: usize = 5;
 
-#[test]
-fn a_signal_in_any_phase_leaves_nothing() {
-    let phases = [
-        Phase::Created,
-        Phase::Pending,
-        Phase::Running,
-        Phase::Deleting,
-    ];
-    let mut existed = 0;
-    let mut kills = 0;
-    for phase in phases {
-        for (signal, code) in [("INT", 130), ("TERM", 143)] {
-            for _ in 0..KILLS {
-                existed += kill_in(phase, signal, code);
-                kills += 1;
-            }
-        }
-    }
-    println!("{kills} kills, {existed} probe pods had existed, 0 left");
-    assert!(existed >= kills, "every kill met at least one pod");
+/// Where in the life of its pods a run is killed.
+#[derive(Clone, Copy, Debug)]
+enum When {
+    /// The pods are stored, the answers to their creation withheld.
+    CreateSent,
+    Pending,
+    Running,
+    /// The first deletion is on its way, and answered slowly.
+    Deleting,
 }
 
-/// Kills a run while its pods are held in a phase; returns how many pods had existed.
-fn kill_in(phase: Phase, signal: &str, code: i32) -> usize {
+#[test]
+fn a_signal_in_any_phase_leaves_nothing() {
+    for when in [
+        When::CreateSent,
+        When::Pending,
+        When::Running,
+        When::Deleting,
+    ] {
+        let mut existed = 0;
+        for (signal, code) in [("INT", 130), ("TERM", 143)] {
+            for _ in 0..KILLS {
+                existed += kill_in(when, signal, code);
+            }
+        }
+        println!(
+            "{when:?}: {} kills, {existed} probe pods had existed, 0 left",
+            2 * KILLS
+        );
+        assert!(existed >= 2 * KILLS, "every kill met at least one pod");
+    }
+}
+
+/// Kills a run in a phase of its pods; returns how many pods had existed.
+fn kill_in(when: When, signal: &str, code: i32) -> usize {
     let gate = Gate::new();
-    let api = cluster()
-        .script(PodScript::succeeds().answers(answers).hold(phase, &gate))
-        .start();
+    let script = PodScript::succeeds().answers(answers);
+    let deletes = Match::verb("delete", "pods");
+    let api = match when {
+        When::CreateSent => cluster().script(script.hold(Phase::Created, &gate)),
+        When::Pending => cluster().script(script.hold(Phase::Pending, &gate)),
+        When::Running => cluster().script(script.hold(Phase::Running, &gate)),
+        When::Deleting => cluster()
+            .script(script)
+            .fault(FaultRule::on(deletes.clone()).then(Action::slow(256, 20))),
+    }
+    .start();
     let kubeconfig = api.kubeconfig().write();
     let child = plugin(&kubeconfig, &["doctor", "--no-aws", "--only", "dns"])
         .spawn()
         .expect("the plugin");
-    gate.wait_reached(1);
+    match when {
+        When::Deleting => drop(api.audit().wait_for(1, &deletes)),
+        _ => gate.wait_reached(1),
+    }
     let killed = Command::new("kill")
         .args([&format!("-{signal}"), &child.id().to_string()])
         .status()
@@ -50,8 +72,8 @@ fn kill_in(phase: Phase, signal: &str, code: i32) -> usize {
     gate.release();
     let (exit, stdout, stderr) = finish(child);
     let left = ours(&api);
-    assert!(left.is_empty(), "{phase:?} {signal}: {left:?}\n{stderr}");
-    assert_eq!(exit, code, "{phase:?} {signal}: {stdout}{stderr}");
+    assert!(left.is_empty(), "{when:?} {signal}: {left:?}\n{stderr}");
+    assert_eq!(exit, code, "{when:?} {signal}: {stdout}{stderr}");
     assert_eq!(stdout, "", "no report that looks whole");
     assert!(stderr.contains("left 0"), "{stderr}");
     api.pods_created()

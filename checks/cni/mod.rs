@@ -3,5 +3,6 @@
 use eksnet_model::Check;
 
 mod aws_node_unhealthy;
+mod subnet_low_ips;
 
-pub(crate) const CHECKS: &[&Check] = &[&aws_node_unhealthy::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[&aws_node_unhealthy::CHECK, &subnet_low_ips::CHECK];

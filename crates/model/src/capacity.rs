@@ -446,6 +446,8 @@ mod tests {
             warm_ips: None,
             minimum_ips: None,
             warm_prefixes: None,
+            eni_config_annotation: String::new(),
+            eni_config_label: String::new(),
         };
         change(&mut settings);
         settings

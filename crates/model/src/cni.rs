@@ -2,7 +2,7 @@
 
 use crate::Component;
 use crate::component::Running;
-use crate::kubernetes::DaemonSet;
+use crate::kubernetes::{DaemonSet, Node};
 
 /// Settings of the VPC CNI, with the defaults of
 /// <https://github.com/aws/amazon-vpc-cni-k8s/blob/master/README.md> (read 2026-05) where unset.
@@ -30,9 +30,24 @@ pub struct CniSettings {
     pub minimum_ips: Option<u32>,
     /// Prefixes kept spare.
     pub warm_prefixes: Option<u32>,
+    /// Key of the node annotation that names the node's ENIConfig.
+    pub eni_config_annotation: String,
+    /// Key of the node label that names it where the annotation is not set.
+    pub eni_config_label: String,
 }
 
 impl CniSettings {
+    /// Name of the ENIConfig that holds for a node: by annotation, else label, else `default`.
+    #[must_use]
+    pub fn eni_config_of<'n>(&self, node: &'n Node) -> &'n str {
+        let annotations = &node.metadata.annotations;
+        annotations
+            .get(&self.eni_config_annotation)
+            .map(String::as_str)
+            .or_else(|| node.label(&self.eni_config_label))
+            .unwrap_or("default")
+    }
+
     /// The settings of aws-node's DaemonSet; `None` when `kube-system/aws-node` is not among them.
     #[must_use]
     pub fn of(daemonsets: &[DaemonSet]) -> Option<Self> {
@@ -46,6 +61,10 @@ impl CniSettings {
                 .is_some_and(|value| value.eq_ignore_ascii_case("true"))
         };
         let number = |name: &str| running.env(name)?.trim().parse::<u32>().ok();
+        let key = |name: &str| {
+            let value = running.env(name).filter(|value| !value.is_empty());
+            value.unwrap_or("k8s.amazonaws.com/eniConfig").to_owned()
+        };
         let version = running.version();
         Some(Self {
             version,
@@ -63,6 +82,8 @@ impl CniSettings {
             warm_ips: number("WARM_IP_TARGET").filter(|n| *n > 0),
             minimum_ips: number("MINIMUM_IP_TARGET").filter(|n| *n > 0),
             warm_prefixes: number("WARM_PREFIX_TARGET"),
+            eni_config_annotation: key("ENI_CONFIG_ANNOTATION_DEF"),
+            eni_config_label: key("ENI_CONFIG_LABEL_DEF"),
         })
     }
 }

@@ -446,6 +446,7 @@ mod tests {
             warm_ips: None,
             minimum_ips: None,
             warm_prefixes: None,
+            manages_untagged: true,
             eni_config_annotation: String::new(),
             eni_config_label: String::new(),
         };

@@ -30,6 +30,8 @@ pub struct CniSettings {
     pub minimum_ips: Option<u32>,
     /// Prefixes kept spare.
     pub warm_prefixes: Option<u32>,
+    /// Whether interfaces that the CNI did not make are used too; on unless set otherwise.
+    pub manages_untagged: bool,
     /// Key of the node annotation that names the node's ENIConfig.
     pub eni_config_annotation: String,
     /// Key of the node label that names it where the annotation is not set.
@@ -82,6 +84,9 @@ impl CniSettings {
             warm_ips: number("WARM_IP_TARGET").filter(|n| *n > 0),
             minimum_ips: number("MINIMUM_IP_TARGET").filter(|n| *n > 0),
             warm_prefixes: number("WARM_PREFIX_TARGET"),
+            manages_untagged: running
+                .env("MANAGE_UNTAGGED_ENI")
+                .is_none_or(|value| !value.eq_ignore_ascii_case("false")),
             eni_config_annotation: key("ENI_CONFIG_ANNOTATION_DEF"),
             eni_config_label: key("ENI_CONFIG_LABEL_DEF"),
         })

@@ -32,6 +32,7 @@ pub mod iam;
 pub mod kubernetes;
 mod logs;
 mod names;
+mod node_capacity;
 mod outcome;
 pub mod path;
 mod paths;
@@ -68,6 +69,7 @@ pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
 };
 pub use names::{Resolution, Way};
+pub use node_capacity::{Ceiling, NodeUse, unmanaged_interfaces};
 pub use outcome::{Outcome, OutcomeState};
 pub use paths::DnsPath;
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};

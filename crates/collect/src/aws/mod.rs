@@ -8,17 +8,23 @@
 //! with the cluster's: see [`Identity`].
 
 mod calls;
+mod ec2;
 mod eks;
 mod failure;
 mod fetch;
+mod groups;
 mod http;
 mod identity;
 mod locate;
 mod options;
 mod paging;
+mod permissions;
 mod session;
 
 pub use fetch::AwsEvidence;
 pub use identity::Identity;
 pub use options::AwsOptions;
+pub use permissions::{
+    ContextValue, Question, RoleSource, RoleToSimulate, Roles, roles_to_simulate,
+};
 pub use session::AwsSession;

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use aws_config::identity::IdentityCache;
-use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_config::{AppName, BehaviorVersion, Region, SdkConfig};
+use aws_smithy_async::rt::sleep::TokioSleep;
+use aws_smithy_runtime_api::client::identity::SharedIdentityCache;
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
 use aws_types::service_config::ServiceConfigKey;
@@ -13,6 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use eksnet_model::{Evidence, Gap, Source, Text, Why, aws};
 
 use super::calls::Calls;
+use super::ec2::Ec2;
 use super::failure::Failure;
 use super::paging::within;
 use super::{AwsOptions, http};
@@ -35,6 +38,10 @@ pub struct AwsSession {
     pub(crate) region: String,
     pub(crate) caller: Evidence<aws::CallerIdentity>,
     pub(crate) eks: aws_sdk_eks::Client,
+    pub(crate) autoscaling: aws_sdk_autoscaling::Client,
+    pub(crate) iam: aws_sdk_iam::Client,
+    /// `Err` when no endpoint of EC2 is known.
+    pub(crate) ec2: Result<Ec2, Failure>,
     pub(crate) counted: Calls,
 }
 
@@ -42,7 +49,8 @@ impl AwsSession {
     /// Finds credentials and a region, and asks STS who that is.
     ///
     /// Credentials come from the default chain of the SDK: environment, profile (SSO, assumed roles,
-    /// processes), web identity, container and instance metadata. The region is the option's, else
+    /// processes), web identity, container and instance metadata. The profile is the option's, else
+    /// that of the kubeconfig's credential plugin. The region is the option's, else
     /// the hints', else the environment's.
     ///
     /// # Errors
@@ -56,12 +64,14 @@ impl AwsSession {
             .connect_timeout(CONNECT.min(attempt))
             .operation_attempt_timeout(attempt)
             .build();
-        let credentials = IdentityCache::lazy().load_timeout(options.timeout).build();
-        let mut loader = aws_config::defaults(BehaviorVersion::v2026_01_12())
+        let mut loader = aws_config::defaults(behavior())
             .http_client(http::client())
             .timeout_config(timeouts)
-            .identity_cache(credentials);
-        if let Some(profile) = &options.profile {
+            .identity_cache(credentials_cache(options));
+        if let Ok(name) = AppName::new("kubectl-eksnet") {
+            loader = loader.app_name(name);
+        }
+        if let Some(profile) = options.profile.as_ref().or(hints.profile.as_ref()) {
             loader = loader.profile_name(profile);
         }
         if let Some(region) = options.region.as_ref().or(hints.region.as_ref()) {
@@ -75,8 +85,8 @@ impl AwsSession {
         Self::start(sdk, options, hints, deadline).await
     }
 
-    /// The same with a configuration of the caller's own: its region, credentials, endpoints,
-    /// timeouts and retries are taken as they are.
+    /// The same with a configuration of the caller's own: what it sets is taken as it is, an HTTP
+    /// client and a cache of credentials are added where it has none.
     ///
     /// # Errors
     ///
@@ -87,7 +97,20 @@ impl AwsSession {
         hints: &ClusterHints,
     ) -> Result<Self, Gap> {
         let deadline = Instant::now() + options.timeout;
-        Self::start(sdk, options, hints, deadline).await
+        let mut complete = sdk.to_builder();
+        if sdk.http_client().is_none() {
+            complete = complete.http_client(http::client());
+        }
+        if sdk.identity_cache().is_none() {
+            complete = complete.identity_cache(credentials_cache(options));
+        }
+        if sdk.behavior_version().is_none() {
+            complete = complete.behavior_version(behavior());
+        }
+        if sdk.sleep_impl().is_none() {
+            complete = complete.sleep_impl(TokioSleep::new());
+        }
+        Self::start(complete.build(), options, hints, deadline).await
     }
 
     async fn start(
@@ -107,7 +130,7 @@ impl AwsSession {
         let caller = match within(deadline, CALLER, fetch_caller(&sts)).await {
             Ok(caller) => Evidence::Present(caller),
             Err(failure) => {
-                let gap = signed_in(&sdk, options, failure.gap(Source::CallerIdentity));
+                let gap = signed_in(&sdk, options, hints, failure.gap(Source::CallerIdentity));
                 if gap.why == Why::Unauthenticated {
                     return Err(gap);
                 }
@@ -118,8 +141,17 @@ impl AwsSession {
         let eks = aws_sdk_eks::config::Builder::from(&sdk)
             .interceptor(counted.clone())
             .build();
+        let autoscaling = aws_sdk_autoscaling::config::Builder::from(&sdk)
+            .interceptor(counted.clone())
+            .build();
+        let iam = aws_sdk_iam::config::Builder::from(&sdk)
+            .interceptor(counted.clone())
+            .build();
         Ok(Self {
             eks: aws_sdk_eks::Client::from_conf(eks),
+            autoscaling: aws_sdk_autoscaling::Client::from_conf(autoscaling),
+            iam: aws_sdk_iam::Client::from_conf(iam),
+            ec2: Ec2::new(&sdk, counted.clone()),
             options: options.clone(),
             hints: hints.clone(),
             region,
@@ -149,8 +181,19 @@ impl AwsSession {
 
     /// The gap that a failed call leaves, with the way to go on where credentials are the reason.
     pub(crate) fn gap(&self, source: Source, failure: &Failure) -> Gap {
-        signed_in(&self.sdk, &self.options, failure.gap(source))
+        signed_in(&self.sdk, &self.options, &self.hints, failure.gap(source))
     }
+}
+
+/// The SDK's defaults of one date: an update of it must not change retries and timeouts by itself.
+fn behavior() -> BehaviorVersion {
+    BehaviorVersion::v2026_01_12()
+}
+
+/// Credentials are loaded once for all services, and may take as long as everything else: a
+/// `credential_process` can ask its user.
+fn credentials_cache(options: &AwsOptions) -> SharedIdentityCache {
+    IdentityCache::lazy().load_timeout(options.timeout).build()
 }
 
 async fn fetch_caller(sts: &aws_sdk_sts::Client) -> Result<aws::CallerIdentity, Failure> {
@@ -185,7 +228,7 @@ fn no_region() -> Gap {
 }
 
 /// `gap`, closed by the command that signs in where credentials are what is missing.
-fn signed_in(sdk: &SdkConfig, options: &AwsOptions, gap: Gap) -> Gap {
+fn signed_in(sdk: &SdkConfig, options: &AwsOptions, hints: &ClusterHints, gap: Gap) -> Gap {
     if gap.why != Why::Unauthenticated {
         return gap;
     }
@@ -195,6 +238,7 @@ fn signed_in(sdk: &SdkConfig, options: &AwsOptions, gap: Gap) -> Gap {
     let profile = options
         .profile
         .clone()
+        .or_else(|| hints.profile.clone())
         .or_else(|| std::env::var("AWS_PROFILE").ok())
         .filter(|name| !name.is_empty());
     gap.closed_by(how_to_sign_in(sso, profile.as_deref()))

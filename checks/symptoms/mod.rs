@@ -9,10 +9,14 @@ mod aws_call_access_denied;
 mod aws_call_connect_timeout;
 mod aws_call_dns_error;
 mod failed_calls;
+mod instances_not_nodes;
 mod intermittent_drops;
+mod kubectl_logs_exec_fail;
 mod nodes_not_ready;
 mod pod_dns_nxdomain;
 mod pod_dns_timeout;
+mod pods_containercreating;
+mod probe_pod_not_started;
 mod service_vip_dead;
 mod stands_for;
 
@@ -20,9 +24,13 @@ pub(crate) const SYMPTOMS: &[&Symptom] = &[
     &aws_call_access_denied::SYMPTOM,
     &aws_call_connect_timeout::SYMPTOM,
     &aws_call_dns_error::SYMPTOM,
+    &instances_not_nodes::SYMPTOM,
     &intermittent_drops::SYMPTOM,
+    &kubectl_logs_exec_fail::SYMPTOM,
     &nodes_not_ready::SYMPTOM,
     &pod_dns_nxdomain::SYMPTOM,
     &pod_dns_timeout::SYMPTOM,
+    &pods_containercreating::SYMPTOM,
+    &probe_pod_not_started::SYMPTOM,
     &service_vip_dead::SYMPTOM,
 ];

@@ -39,6 +39,7 @@ mod paths;
 mod probes;
 mod report;
 mod run;
+mod sandbox;
 mod secrets;
 mod snapshot;
 mod source;
@@ -78,6 +79,7 @@ pub use report::{
     Tool, UnreadFile, Verdict,
 };
 pub use run::{Judged, judge};
+pub use sandbox::SandboxFailure;
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
 pub use snapshot::{Aws, Kubernetes, Snapshot};
 pub use source::{ApiGroupRule, Permission, Source};

@@ -2,4 +2,6 @@
 
 use eksnet_model::Check;
 
-pub(crate) const CHECKS: &[&Check] = &[];
+mod imds_hop_limit;
+
+pub(crate) const CHECKS: &[&Check] = &[&imds_hop_limit::CHECK];

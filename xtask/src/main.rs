@@ -7,6 +7,7 @@ mod agent;
 mod build;
 mod docs;
 mod image;
+mod incidents;
 mod new_check;
 mod release;
 
@@ -38,6 +39,17 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Run the plugin over folders of real incidents and print how often it names the cause.
+    Incidents {
+        /// Folder of folders with `evidence/` and `expected.yaml`.
+        folder: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+        /// Plugin to run; built when not given.
+        #[arg(long)]
+        binary: Option<PathBuf>,
+    },
     /// Build the static agent and print its path.
     Agent,
     /// Write the agent's image as an archive that `docker load`, `podman load` and `ctr images
@@ -63,6 +75,11 @@ fn main() -> anyhow::Result<()> {
         Command::NewCheck { family, slug } => new_check::run(&family, &slug),
         Command::Registry => new_check::refresh_all(),
         Command::Docs { check } => docs::run(check),
+        Command::Incidents {
+            folder,
+            json,
+            binary,
+        } => incidents::run_all(&folder, json, binary),
         Command::Agent => {
             println!("{}", agent::build()?.display());
             Ok(())

@@ -189,10 +189,7 @@ fn of_words(text: &str) -> Option<Component> {
         ("CNI plugin binary", Component::AwsNode),
         ("/host/opt/cni/bin/", Component::AwsNode),
         ("alb-ingress-controller", Component::LoadBalancerController),
-        (
-            "kubernetes.io/aws-load-balancer",
-            Component::LoadBalancerController,
-        ),
+        ("elbv2.k8s.aws", Component::LoadBalancerController),
         ("karpenter.sh", Component::Karpenter),
         ("karpenter.k8s.aws", Component::Karpenter),
         (":coredns\"", Component::CoreDns),
@@ -268,6 +265,12 @@ pub(crate) fn of_name(name: &str) -> Option<Component> {
         .iter()
         .find(|(word, _)| lower.contains(word))
         .map(|(_, component)| *component)
+}
+
+/// The component that a path suggests: its file before its folders.
+pub(crate) fn of_path(path: &str) -> Option<Component> {
+    let file = path.rsplit('/').next().unwrap_or(path);
+    of_name(file).or_else(|| of_name(path))
 }
 
 /// The component behind the program that the journal names.

@@ -10,17 +10,29 @@
 //! nothing is written.
 
 mod author;
+mod aws;
+mod describe;
+mod documents;
+mod event;
 mod files;
 mod form;
+mod fragment;
 mod line;
 mod lines;
 mod load;
 mod logs;
+mod metrics;
+mod network;
 mod objects;
+mod prompt;
+mod shown;
 mod stamp;
+mod table;
 mod tarball;
+mod text;
 mod times;
 mod unpack;
+mod words;
 mod years;
 mod zipped;
 

@@ -3,26 +3,31 @@
 use std::io::{self, BufReader, Read};
 
 use eksnet_model::{
-    BundleError, Evidence, Gap, LogScan, SignatureSet, Snapshot, Source, Text, UnreadFile, Why,
+    BundleError, Evidence, Gap, LogScan, ProbePod, ProbeRun, SignatureSet, Snapshot, Source, Text,
+    UnreadFile, Why,
 };
 
+use crate::documents::{Documents, Outcome};
 use crate::files::{MAX_FILE_BYTES, MAX_FILES};
 use crate::form::{Form, SNIFFED};
-use crate::line::{Line, plain};
 use crate::lines::{Lines, MAX_LINE_BYTES};
-use crate::logs::Logs;
-use crate::objects::Objects;
+use crate::shown::Shown;
+use crate::text::TextReader;
 use crate::unpack::Utf16;
 use crate::{tarball, unpack, years, zipped};
 
+/// Longest document that is held in memory, in bytes; longer ones are read as a stream.
+const MAX_HELD: u64 = 16 << 20;
 /// Deepest packing that is opened: a compressed archive of compressed files has three.
 const MAX_LAYERS: u8 = 4;
 
 /// What is read so far.
 pub(crate) struct Loader<'s> {
     signatures: &'s SignatureSet,
-    objects: Objects,
+    documents: Documents,
+    shown: Shown,
     scans: Vec<LogScan>,
+    pods: Vec<ProbePod>,
     /// What was not understood.
     pub(crate) unread: Vec<UnreadFile>,
     /// Pieces of which something was understood.
@@ -36,8 +41,10 @@ impl<'s> Loader<'s> {
     pub(crate) fn new(signatures: &'s SignatureSet) -> Self {
         Self {
             signatures,
-            objects: Objects::default(),
+            documents: Documents::default(),
+            shown: Shown::default(),
             scans: Vec::new(),
+            pods: Vec::new(),
             unread: Vec::new(),
             understood: 0,
             pieces: 0,
@@ -124,34 +131,63 @@ impl<'s> Loader<'s> {
     }
 
     /// Reads what is not packed; `head` is how `from` begins.
-    fn content(&mut self, name: &str, head: &[u8], from: impl Read) -> io::Result<()> {
-        let is_bundle = Snapshot::looks_like_bundle(head);
-        if !is_bundle && !begins_document(head) {
-            return self.text(name, from);
-        }
-        let bytes = whole(from)?;
-        if is_bundle {
+    fn content(&mut self, name: &str, head: &[u8], mut from: impl Read) -> io::Result<()> {
+        if Snapshot::looks_like_bundle(head) {
+            let bytes = whole(from)?;
             self.bundle = Some((name.to_owned(), Snapshot::read_bundle(&bytes)));
             return Ok(());
         }
-        match self.objects.read(&bytes, name.as_ref()) {
-            Ok(()) => self.understood += 1,
-            Err(why) => self.skip(name, why),
+        if !begins_document(head) {
+            return self.text(name, from);
+        }
+        // A document of moderate length is held, so that what turns out to be no document, or a document
+        // with text around it, can be read once more as text.
+        let mut held = Vec::new();
+        (&mut from).take(MAX_HELD).read_to_end(&mut held)?;
+        if (held.len() as u64) < MAX_HELD {
+            let bytes = held.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&held);
+            let outcome = self.documents.json(bytes, name);
+            if outcome.broke.is_some() {
+                return self.text(name, held.as_slice());
+            }
+            self.told(name, &outcome);
+        } else {
+            let outcome = self
+                .documents
+                .json(BufReader::new(held.as_slice().chain(from)), name);
+            self.told(name, &outcome);
         }
         Ok(())
+    }
+
+    /// Counts a document, or lists it with the reason why it says nothing.
+    fn told(&mut self, name: &str, outcome: &Outcome) {
+        self.understood += usize::from(outcome.understood);
+        if let Some(why) = &outcome.broke {
+            let what = if outcome.understood {
+                "read up to where it breaks"
+            } else {
+                "no JSON"
+            };
+            self.skip(name, format!("{what}: {why}"));
+        } else if !outcome.understood {
+            self.skip(name, unused(&outcome.unused));
+        }
     }
 
     /// Reads text line by line.
     fn text(&mut self, name: &str, from: impl Read) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 * 1024, from));
-        let mut logs = Logs::new(self.signatures, name.into(), String::new());
+        let mut reader =
+            TextReader::new(name, self.signatures, &mut self.documents, &mut self.shown);
         let ended = loop {
             match lines.next() {
-                Ok(Some(raw)) => logs.line(&Line::of(&plain(raw))),
+                Ok(Some(raw)) => reader.line(raw),
                 Ok(None) => break Ok(()),
                 Err(error) => break Err(error),
             }
         };
+        let found = reader.finish();
         if lines.cut > 0 {
             self.skip(
                 name,
@@ -162,45 +198,84 @@ impl<'s> Loader<'s> {
                 ),
             );
         }
-        if logs.left_out > 0 {
-            let left_out = count(logs.left_out, "line");
+        if found.left_out > 0 {
+            let left_out = count(found.left_out, "line");
             self.skip(name, format!("{left_out} of further pods were not read"));
         }
-        let scans = logs.finish();
-        if !scans.is_empty() {
-            self.understood += 1;
-            self.scans.extend(scans);
-        } else if ended.is_ok() {
-            self.skip(name, "text in which nothing was recognised");
+        if let Some(why) = found.broke {
+            self.skip(name, format!("read up to where it breaks: {why}"));
+        } else if !found.understood && ended.is_ok() {
+            let why = match (found.unused.is_empty(), found.no_document) {
+                (true, Some(why)) => format!("a document that cannot be read: {why}"),
+                (true, None) => "text in which nothing was recognised".to_owned(),
+                (false, _) => unused(&found.unused),
+            };
+            self.skip(name, why);
         }
+        self.understood += usize::from(found.understood);
+        self.scans.extend(found.scans);
+        self.pods.extend(found.pod);
         ended
     }
 
     /// The snapshot of everything that was read, its origin not filled in.
     pub(crate) fn finish(mut self) -> (Snapshot, Vec<UnreadFile>) {
-        let taken_at = years::settle(&mut self.scans, self.objects.newest());
         let mut snapshot = Snapshot {
-            taken_at,
-            kubernetes: self.objects.finish(),
+            taken_at: years::settle(&mut self.scans, self.documents.newest),
             ..Snapshot::default()
         };
+        let mut objects = self.documents.objects;
+        self.shown.settle(snapshot.taken_at, &mut objects);
+        snapshot.kubernetes = objects.finish();
+        snapshot.aws = self.documents.aws.finish(&mut snapshot.cluster);
         if !self.scans.is_empty() {
-            let gap = Gap::new(
+            snapshot.kubernetes.logs = partial(
+                self.scans,
                 Source::Logs,
-                Why::Truncated,
                 "files show what was saved of a log, not all that was logged",
             );
-            snapshot.kubernetes.logs = Evidence::Partial {
-                value: self.scans,
-                gap: match Source::Logs.saved_by() {
-                    Some(command) => gap.closed_by(command),
-                    None => gap,
-                },
+        }
+        if !self.documents.metrics.is_empty() {
+            snapshot.kubernetes.cni_metrics = partial(
+                self.documents.metrics,
+                Source::CniMetrics,
+                "files show the metrics of single nodes",
+            );
+        }
+        if !self.pods.is_empty() {
+            let run = ProbeRun {
+                sampled: "what was tried by hand".into(),
+                pods: self.pods,
+                ..ProbeRun::default()
             };
+            snapshot.probes = partial(run, Source::Probes, "what was tried by hand");
         }
         snapshot.cluster.learn(&snapshot.kubernetes);
         (snapshot, self.unread)
     }
+}
+
+fn partial<T>(value: T, source: Source, detail: &str) -> Evidence<T> {
+    let gap = Gap::new(source, Why::Truncated, detail);
+    Evidence::Partial {
+        value,
+        gap: match source.saved_by() {
+            Some(command) => gap.closed_by(command),
+            None => gap,
+        },
+    }
+}
+
+/// Why a document that was recognised says nothing.
+fn unused(kinds: &std::collections::BTreeSet<String>) -> String {
+    if kinds.is_empty() {
+        return "no object of Kubernetes or AWS that a check reads".to_owned();
+    }
+    let mut names: Vec<&str> = kinds.iter().map(String::as_str).take(4).collect();
+    if kinds.len() > names.len() {
+        names.push("...");
+    }
+    format!("no check reads objects of kind {}", names.join(", "))
 }
 
 fn count(number: u64, what: &str) -> String {
@@ -221,27 +296,11 @@ fn whole(from: impl Read) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether text begins as a JSON document does, and not as a log in JSON: its first line is no record
-/// with a level or a message.
+/// Whether text begins as a JSON document does, and not as a log in JSON.
 fn begins_document(head: &[u8]) -> bool {
     let head = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     let head = head.trim_ascii_start();
-    if !head.starts_with(b"{") && !head.starts_with(b"[") {
-        return false;
-    }
     let line = head.split(|byte| *byte == b'\n').next().unwrap_or(head);
     let text = String::from_utf8_lossy(line);
-    let is_object = text.starts_with('{') && !text.contains("\"apiVersion\"");
-    let is_record = is_object
-        && [
-            "\"level\":",
-            "\"msg\":",
-            "\"ts\":",
-            "\"log\":",
-            "\"severity\":",
-        ]
-        .iter()
-        .any(|key| text.contains(key));
-    let is_bracketed = crate::line::starts_record(&text) && !text.starts_with('{');
-    !is_record && !is_bracketed
+    text.starts_with(['{', '[']) && crate::fragment::is_json(&text)
 }

@@ -88,7 +88,7 @@ impl<'s> Logs<'s> {
     pub(crate) fn new(set: &'s SignatureSet, file: Text, namespace: String) -> Self {
         Self {
             set,
-            hint: hint(&file),
+            hint: author::of_path(&file),
             file,
             namespace,
             open: BTreeMap::new(),
@@ -160,7 +160,7 @@ impl<'s> Logs<'s> {
             return;
         }
         let record = Record::read(text);
-        let form = form_of(text, record.is_some(), at.is_some());
+        let form = form_of(text, at.is_some());
         let own = known.or_else(|| author::of_line(text, record.as_ref()));
         let place = (pod.to_owned(), form);
         if let Some(component) = own {
@@ -220,7 +220,11 @@ impl<'s> Logs<'s> {
             match (unknown, group.as_mut_slice()) {
                 (Some((mut scan, records)), []) => {
                     scan.component = hint.unwrap_or_default();
-                    if records > 0 || !scan.hits.is_empty() {
+                    // A file that is called the log of a component is one, whatever its lines look like,
+                    // and so is what kubectl prefixed with a pod.
+                    let is_named =
+                        !pod.is_empty() || (hint.is_some() && self.file.contains(".log"));
+                    if records > 0 || !scan.hits.is_empty() || is_named {
                         scans.push(scan);
                     }
                 }
@@ -235,12 +239,6 @@ impl<'s> Logs<'s> {
         }
         scans
     }
-}
-
-/// The component that a path suggests: its file before its folders.
-fn hint(path: &str) -> Option<Component> {
-    let file = path.rsplit('/').next().unwrap_or(path);
-    author::of_name(file).or_else(|| author::of_name(path))
 }
 
 /// Whether a record ends with its line: one in JSON whose braces close, one in logfmt whose quotes do.
@@ -273,8 +271,8 @@ fn is_whole(text: &str) -> bool {
     }
 }
 
-fn form_of(text: &str, is_json: bool, is_stamped: bool) -> Form {
-    if is_json {
+fn form_of(text: &str, is_stamped: bool) -> Form {
+    if text.starts_with("{\"") {
         Form::Json
     } else if stamp::is_klog(text) {
         Form::Klog
@@ -439,9 +437,11 @@ mod tests {
             [pod/coredns-5d78c9869d-fghij/coredns] .:53\n\
             [pod/coredns-5d78c9869d-abcde/coredns] [ERROR] plugin/errors: 2 a. A: timeout";
         let found = scans("x.log", text);
-        assert_eq!(found.len(), 1, "a bare line alone is no log");
+        assert_eq!(found.len(), 2);
         assert_eq!(found[0].pod, "coredns-5d78c9869d-abcde");
         assert_eq!(found[0].hits[0].count, 2);
+        assert_eq!(found[1].component, Component::CoreDns);
+        assert_eq!(found[1].hits, []);
     }
 
     #[test]

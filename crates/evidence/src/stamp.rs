@@ -68,10 +68,24 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads a record; `None` when the text is no JSON object.
+    /// Reads a record; `None` when the text does not begin as a JSON object. One that is cut off, or
+    /// that an editor broke, is read for its fields all the same.
     pub(crate) fn read(text: &str) -> Option<Self> {
-        text.starts_with('{')
-            .then(|| serde_json::from_str(text).ok())?
+        if !text.starts_with("{\"") {
+            return None;
+        }
+        Some(serde_json::from_str(text).unwrap_or_else(|_| {
+            let field = |keys: &[&str]| keys.iter().find_map(|key| field(text, key));
+            Self {
+                ts: field(&["ts", "time", "timestamp", "@timestamp"]).map(Into::into),
+                caller: field(&["caller"]),
+                logger: field(&["logger"]),
+                controller: field(&["controller"]),
+                kind: field(&["reconcilerKind", "controllerKind", "reconciler kind"]),
+                group: field(&["reconcilerGroup", "controllerGroup", "reconciler group"]),
+                commit: field(&["commit"]),
+            }
+        }))
     }
 
     /// When it was written: RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since 1970,
@@ -85,6 +99,17 @@ impl Record {
             _ => None,
         }
     }
+}
+
+/// The value of a field in JSON that does not parse.
+fn field(text: &str, key: &str) -> Option<String> {
+    let at = text.find(&format!("\"{key}\":"))? + key.len() + 3;
+    let value = text[at..].trim_start();
+    let value = match value.strip_prefix('"') {
+        Some(quoted) => quoted.split('"').next()?,
+        None => value.split([',', '}']).next()?,
+    };
+    Some(value.to_owned())
 }
 
 fn seconds(mut number: f64) -> Option<Time> {
@@ -116,6 +141,16 @@ pub(crate) fn logfmt(text: &str) -> Option<Time> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_broken_record_still_says_who_and_when() {
+        let record = Record::read(
+            r#"{"level":"error","ts":1778547599.5,"logger":"controller","error":"x\ ("#,
+        );
+        let record = record.unwrap();
+        assert_eq!(record.logger.as_deref(), Some("controller"));
+        assert_eq!(record.at(), Time::parse("2026-05-12T00:59:59.5Z"));
+    }
 
     #[test]
     fn times_of_all_these_programs_are_read() {

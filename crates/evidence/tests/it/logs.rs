@@ -1,7 +1,7 @@
 //! Logs as people attach them.
 
-use eksnet_model::{Component, LogScan, Time, Why};
 use crate::support::{read, signatures};
+use eksnet_model::{Component, LogScan, Time, Why};
 
 const AUTOSCALER: &str = "\
 E1019 06:00:10.278115       1 aws_manager.go:259] Failed to regenerate ASG cache: cannot autodiscover ASGs: RequestError: send request failed

@@ -1,5 +1,7 @@
 //! Folders of files as people attach them to tickets, read as a whole.
 
+mod aws;
 mod logs;
+mod objects;
 mod packed;
 mod support;

@@ -2,10 +2,10 @@
 
 use std::io::Write as _;
 
+use crate::support::{folder, read, signatures, try_read};
 use eksnet_evidence::load_stream;
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use crate::support::{folder, read, signatures, try_read};
 
 const LOG: &[u8] =
     b"[ERROR] plugin/errors: 2 a.example. A: read udp 10.0.1.2:41->10.0.0.2:53: i/o timeout\n";

@@ -1,0 +1,160 @@
+//! Documents inside a text: a JSON object behind a shell prompt, a manifest in a fence.
+
+use crate::aws::AwsObjects;
+
+/// Longest document inside a text, in bytes.
+const MAX_BYTES: usize = 64 << 20;
+
+/// A document that is being put together.
+#[derive(Debug)]
+pub(crate) struct Fragment {
+    pub(crate) text: String,
+    pub(crate) kind: Kind,
+    indent: usize,
+}
+
+#[derive(Debug, PartialEq)]
+pub(crate) enum Kind {
+    Json(Depth),
+    Yaml,
+}
+
+/// Where in a JSON document its end is.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Depth {
+    open: i64,
+    quoted: bool,
+    escaped: bool,
+}
+
+impl Depth {
+    /// Whether the document ends with this line.
+    fn line(&mut self, text: &str) -> bool {
+        for byte in text.bytes() {
+            match byte {
+                _ if self.escaped => self.escaped = false,
+                b'\\' => self.escaped = self.quoted,
+                b'"' => self.quoted = !self.quoted,
+                b'{' | b'[' if !self.quoted => self.open += 1,
+                b'}' | b']' if !self.quoted => self.open -= 1,
+                _ => {}
+            }
+        }
+        self.open <= 0
+    }
+}
+
+/// What a line is to the document.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// A part of it.
+    Part,
+    /// Its last line.
+    Last,
+    /// None of it: the document ended above.
+    Beyond,
+}
+
+impl Fragment {
+    /// A document, if the line begins one.
+    pub(crate) fn begin(text: &str) -> Option<Self> {
+        let bare = text.trim_start();
+        let kind = if is_json(bare) {
+            Kind::Json(Depth::default())
+        } else if is_yaml(bare) {
+            Kind::Yaml
+        } else {
+            return None;
+        };
+        Some(Self {
+            text: String::new(),
+            kind,
+            indent: text.len() - bare.len(),
+        })
+    }
+
+    /// Takes a line.
+    pub(crate) fn line(&mut self, text: &str) -> Step {
+        if self.text.len() + text.len() > MAX_BYTES {
+            return Step::Beyond;
+        }
+        let step = match &mut self.kind {
+            Kind::Json(depth) => {
+                if depth.line(text) {
+                    Step::Last
+                } else {
+                    Step::Part
+                }
+            }
+            Kind::Yaml => {
+                let indent = text.len() - text.trim_start().len();
+                let text = &text[indent.min(self.indent)..];
+                if goes_on(text) {
+                    Step::Part
+                } else {
+                    return Step::Beyond;
+                }
+            }
+        };
+        let indent = text.len() - text.trim_start().len();
+        self.text.push_str(&text[indent.min(self.indent)..]);
+        self.text.push('\n');
+        step
+    }
+}
+
+/// Whether a line begins a JSON document, and not a record of a log.
+pub(crate) fn is_json(text: &str) -> bool {
+    let mut characters = text.chars();
+    if !matches!(characters.next(), Some('{' | '[')) {
+        return false;
+    }
+    let next = characters.as_str().trim_start().chars().next();
+    matches!(next, None | Some('{' | '[' | '"' | '}' | ']')) && !is_record(text)
+}
+
+/// Whether a line of JSON is a record of a log: it has a level or a message, and is no object of
+/// Kubernetes (Events have messages).
+fn is_record(text: &str) -> bool {
+    text.starts_with('{')
+        && !text.contains("\"apiVersion\"")
+        && [
+            "\"level\":",
+            "\"msg\":",
+            "\"ts\":",
+            "\"log\":",
+            "\"severity\":",
+        ]
+        .iter()
+        .any(|key| text.contains(key))
+}
+
+/// Whether a line begins a YAML document that may be understood.
+fn is_yaml(text: &str) -> bool {
+    if let Some(kind) = text.strip_prefix("kind: ") {
+        return kind.trim().chars().all(|c| c.is_ascii_alphanumeric());
+    }
+    if text.starts_with("apiVersion: ") || text == "items:" || text.starts_with("- apiVersion: ") {
+        return true;
+    }
+    text.strip_suffix(':').is_some_and(AwsObjects::is_key)
+}
+
+/// Whether a line is YAML that belongs to the document above it.
+fn goes_on(text: &str) -> bool {
+    if text.is_empty() || text.starts_with([' ', '#', '\t']) || matches!(text, "---" | "...") {
+        return true;
+    }
+    let text = text.strip_prefix("- ").unwrap_or(text);
+    let key = text
+        .split_once(": ")
+        .map(|(key, _)| key)
+        .or_else(|| text.strip_suffix(':'));
+    text == "-"
+        || key.is_some_and(|key| {
+            !key.is_empty()
+                && key
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"_-./\"'".contains(&byte))
+        })
+}

@@ -1,0 +1,94 @@
+//! What the reporter typed: a shell's prompt and the command behind it.
+
+/// The command of a line that begins with a prompt: `$ kubectl get pods`, `[ec2-user@ip-10-0-1-2 ~]$ ip r`,
+/// `root@pod:/# cat /etc/resolv.conf`, `/ # nslookup kubernetes`.
+pub(crate) fn command(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    for prompt in ["$ ", "% ", "/ # ", "~ # ", "/ $ ", "~ $ ", "➜ ", "❯ "] {
+        if let Some(command) = text.strip_prefix(prompt) {
+            return Some(command.trim());
+        }
+    }
+    if let Some(command) = text.strip_prefix("# ") {
+        // A comment looks the same.
+        return is_program(command).then(|| command.trim());
+    }
+    // `user@host:path$ command`, `[user@host path]$ command`, `bash-5.1# command`
+    let (prompt, command) = text
+        .split_once("# ")
+        .into_iter()
+        .chain(text.split_once("$ "))
+        .next()?;
+    let is_prompt = prompt.len() < 80
+        && (prompt.contains('@')
+            || prompt.starts_with("bash-")
+            || prompt.starts_with("sh-")
+            || prompt.starts_with("root"))
+        && !prompt.contains(": ");
+    is_prompt.then(|| command.trim())
+}
+
+/// A bare command line: `kubectl get svc` without a prompt.
+pub(crate) fn bare(text: &str) -> Option<&str> {
+    is_program(text).then_some(text)
+}
+
+fn is_program(text: &str) -> bool {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    text.contains(' ')
+        && matches!(
+            word,
+            "kubectl" | "aws" | "dig" | "nslookup" | "host" | "ping" | "curl" | "cat" | "k" | "kc"
+        )
+}
+
+/// The namespace that a kubectl command names: `-n NAME`, `--namespace NAME` or `--namespace=NAME`.
+pub(crate) fn namespace(command: &str) -> Option<&str> {
+    let mut words = command.split_whitespace();
+    while let Some(word) = words.next() {
+        match word {
+            "-n" | "--namespace" => return words.next(),
+            _ => {
+                if let Some(name) = word.strip_prefix("--namespace=").or_else(|| {
+                    word.strip_prefix("-n")
+                        .filter(|name| !name.is_empty() && !name.starts_with('-'))
+                }) {
+                    return Some(name.trim_start_matches('='));
+                }
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prompts_of_many_shells_are_known() {
+        for (text, expected) in [
+            ("$ kubectl get pods", "kubectl get pods"),
+            ("[ec2-user@ip-10-80-10-5 ~]$ ip r", "ip r"),
+            ("root@web-1:/# cat /etc/resolv.conf", "cat /etc/resolv.conf"),
+            ("/ # nslookup kubernetes", "nslookup kubernetes"),
+            ("bash-5.1# dig @10.100.0.10 a", "dig @10.100.0.10 a"),
+            ("# dig a", "dig a"),
+        ] {
+            assert_eq!(command(text), Some(expected), "{text}");
+        }
+        for none in ["# Pod's terminal", "It costs 5$ a day", "E1019 06:00: $ x"] {
+            assert_eq!(command(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_command_may_name_the_namespace() {
+        assert_eq!(
+            namespace("kc get svc -n kube-system kube-dns"),
+            Some("kube-system")
+        );
+        assert_eq!(namespace("kubectl --namespace=a get po"), Some("a"));
+        assert_eq!(namespace("kubectl get nodes --no-headers"), None);
+    }
+}

@@ -1,0 +1,205 @@
+//! A text, line by line: logs, and in any mix with them what else people paste.
+
+use std::collections::BTreeSet;
+
+use eksnet_model::kubernetes::ObjectReference;
+use eksnet_model::{LogScan, ProbePod, SignatureSet};
+
+use crate::describe::Describe;
+use crate::documents::Documents;
+use crate::event;
+use crate::fragment::{Fragment, Step};
+use crate::line::{Line, plain, starts_record};
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::network::Network;
+use crate::prompt;
+use crate::shown::Shown;
+use crate::table::Table;
+
+/// A text that is being read.
+pub(crate) struct TextReader<'t, 's> {
+    file: &'t str,
+    documents: &'t mut Documents,
+    shown: &'t mut Shown,
+    logs: Logs<'s>,
+    network: Network,
+    metrics: Metrics,
+    fragment: Option<Fragment>,
+    table: Option<Table>,
+    describe: Option<Describe>,
+    /// Namespace that the newest command names.
+    namespace: String,
+    found: Found,
+}
+
+/// What came of a text.
+#[derive(Default)]
+pub(crate) struct Found {
+    /// Whether anything but logs was understood.
+    pub(crate) understood: bool,
+    /// Kinds of objects that no check reads.
+    pub(crate) unused: BTreeSet<String>,
+    /// Why a document in it could not be read to its end.
+    pub(crate) broke: Option<String>,
+    /// Why what began as a document is none.
+    pub(crate) no_document: Option<String>,
+    pub(crate) scans: Vec<LogScan>,
+    pub(crate) pod: Option<ProbePod>,
+    /// Lines of pods that were too many to keep apart.
+    pub(crate) left_out: u64,
+}
+
+impl<'t, 's> TextReader<'t, 's> {
+    pub(crate) fn new(
+        file: &'t str,
+        signatures: &'s SignatureSet,
+        documents: &'t mut Documents,
+        shown: &'t mut Shown,
+    ) -> Self {
+        Self {
+            file,
+            documents,
+            shown,
+            logs: Logs::new(signatures, file.into(), String::new()),
+            network: Network::new(file),
+            metrics: Metrics::default(),
+            fragment: None,
+            table: None,
+            describe: None,
+            namespace: String::new(),
+            found: Found::default(),
+        }
+    }
+
+    /// Reads one line as it stands in the file.
+    pub(crate) fn line(&mut self, raw: &[u8]) {
+        let text = plain(raw);
+        let is_fence = text.trim_start().starts_with("```") || text.trim_start().starts_with("~~~");
+        if let Some(mut fragment) = self.fragment.take() {
+            let step = if is_fence {
+                Step::Beyond
+            } else {
+                fragment.line(&text)
+            };
+            match step {
+                Step::Part => {
+                    self.fragment = Some(fragment);
+                    return;
+                }
+                Step::Last => return self.document(&fragment),
+                Step::Beyond => self.document(&fragment),
+            }
+        }
+        if is_fence {
+            self.end_block();
+            return;
+        }
+        if let Some(mut fragment) = Fragment::begin(&text) {
+            self.end_block();
+            match fragment.line(&text) {
+                Step::Part => self.fragment = Some(fragment),
+                Step::Last | Step::Beyond => self.document(&fragment),
+            }
+            return;
+        }
+        self.show(&text);
+    }
+
+    /// Reads a line that is no part of a document.
+    fn show(&mut self, text: &str) {
+        if let Some(command) = prompt::command(text).or_else(|| prompt::bare(text)) {
+            self.end_block();
+            self.namespace = prompt::namespace(command).unwrap_or_default().to_owned();
+            self.network.command(command);
+            return;
+        }
+        if text.trim().is_empty() {
+            self.table = None;
+            return;
+        }
+        if !starts_record(text) && self.people(text) {
+            self.found.understood = true;
+        }
+        self.logs.line(&Line::of(text));
+    }
+
+    /// Reads a line of what is made for people; whether it was understood.
+    fn people(&mut self, text: &str) -> bool {
+        if let Some(table) = Table::header(text, &self.namespace) {
+            self.end_block();
+            self.table = Some(table);
+            return false;
+        }
+        if let Some(table) = &self.table {
+            if table.row(text, self.shown) {
+                return true;
+            }
+            self.table = None;
+        }
+        if let Some(describe) = Describe::begin(text) {
+            self.end_block();
+            self.describe = Some(describe);
+            return false;
+        }
+        if let Some(describe) = &mut self.describe {
+            let before = self.shown.events.len();
+            if describe.line(text, self.shown) {
+                return self.shown.events.len() > before;
+            }
+            self.end_block();
+        }
+        if let Some(event) = event::of_line(text, &ObjectReference::default()) {
+            self.shown.event(event);
+            return true;
+        }
+        self.network.line(text) | self.metrics.line(text)
+    }
+
+    /// Ends a table and a description.
+    fn end_block(&mut self) {
+        self.table = None;
+        if let Some(describe) = self.describe.take() {
+            self.found.understood |= describe.finish(self.shown);
+        }
+    }
+
+    /// Reads a document that was put together. What is none after all is read as text.
+    fn document(&mut self, fragment: &Fragment) {
+        let outcome = match fragment.kind {
+            crate::fragment::Kind::Json(_) => {
+                self.documents.json(fragment.text.as_bytes(), self.file)
+            }
+            crate::fragment::Kind::Yaml => self.documents.yaml(&fragment.text, self.file),
+        };
+        self.found.understood |= outcome.understood;
+        let is_known = outcome.understood || !outcome.unused.is_empty();
+        self.found.unused.extend(outcome.unused);
+        if is_known {
+            self.found.broke = outcome.broke.or(self.found.broke.take());
+        } else {
+            self.found.no_document = outcome.broke.or(self.found.no_document.take());
+            for line in fragment.text.lines() {
+                self.show(line);
+            }
+        }
+    }
+
+    /// What came of the text.
+    pub(crate) fn finish(mut self) -> Found {
+        if let Some(fragment) = self.fragment.take() {
+            self.document(&fragment);
+        }
+        self.end_block();
+        let mut found = self.found;
+        found.left_out = self.logs.left_out;
+        found.scans = self.logs.finish();
+        found.pod = self.network.finish(self.file);
+        found.understood |= found.pod.is_some() || !found.scans.is_empty();
+        if let Some(metrics) = self.metrics.finish(self.file) {
+            self.documents.metrics.push(metrics);
+            found.understood = true;
+        }
+        found
+    }
+}

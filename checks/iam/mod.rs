@@ -2,6 +2,12 @@
 
 use eksnet_model::Check;
 
+mod actions_denied;
 mod imds_hop_limit;
+mod sts_probe_failed;
 
-pub(crate) const CHECKS: &[&Check] = &[&imds_hop_limit::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &actions_denied::CHECK,
+    &imds_hop_limit::CHECK,
+    &sts_probe_failed::CHECK,
+];

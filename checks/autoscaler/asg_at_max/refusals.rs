@@ -34,7 +34,7 @@ impl<'c> Refusals<'c> {
         let pending: Vec<&Pod> = pods
             .into_iter()
             .flatten()
-            .filter(|pod| is_unschedulable(pod))
+            .filter(|pod| pod.unschedulable().is_some())
             .collect();
         let newest = newest_refusals(cx, pods.is_some().then_some(pending.as_slice()));
         let named = |words: &[&str]| -> Vec<&Event> {
@@ -165,11 +165,4 @@ fn newest_refusals<'c>(
     }
     newest.retain(|_, event| event.reason == "NotTriggerScaleUp");
     newest
-}
-
-fn is_unschedulable(pod: &Pod) -> bool {
-    !pod.is_terminal()
-        && pod.condition("PodScheduled").is_some_and(|condition| {
-            condition.status == "False" && condition.reason == "Unschedulable"
-        })
 }

@@ -3,7 +3,7 @@
 mod advice;
 mod state;
 
-use eksnet_model::kubernetes::{Lease, Pod};
+use eksnet_model::kubernetes::Lease;
 use eksnet_model::{
     Check, ClusterAutoscaler, Component, Confidence, Cx, Deployed, Fact, Finding, Meta, Role,
     Severity, Source, Stop, Time, go_time,
@@ -170,12 +170,9 @@ fn judge(cx: &Cx<'_>, one: &Deployed<'_>) -> Option<Finding> {
 /// Pods that the scheduler cannot place: with them a dead autoscaler is an outage.
 fn has_unschedulable(cx: &Cx<'_>) -> bool {
     let pods = cx.pods().optional();
-    pods.into_iter().flatten().any(|pod: &Pod| {
-        !pod.is_terminal()
-            && pod.condition("PodScheduled").is_some_and(|condition| {
-                condition.status == "False" && condition.reason == "Unschedulable"
-            })
-    })
+    pods.into_iter()
+        .flatten()
+        .any(|pod| pod.unschedulable().is_some())
 }
 
 /// The lease by which one replica leads; `None` where there is no election, or none was seen. Old

@@ -370,6 +370,27 @@ impl Pod {
             .find(|condition| condition.kind == kind)
     }
 
+    /// The scheduler's refusal, while the pod waits for a node; `None` for pods that are held back on
+    /// purpose, and for those that have ended.
+    #[must_use]
+    pub fn unschedulable(&self) -> Option<&PodCondition> {
+        self.condition("PodScheduled").filter(|condition| {
+            !self.is_terminal()
+                && condition.status == "False"
+                && condition.reason == "Unschedulable"
+        })
+    }
+
+    /// The controller that owns it, by kind: `ReplicaSet`, `DaemonSet`, ...
+    #[must_use]
+    pub fn owner_kind(&self) -> Option<&str> {
+        self.metadata
+            .owner_references
+            .iter()
+            .find(|owner| owner.controller)
+            .map(|owner| owner.kind.as_str())
+    }
+
     /// Whether the pod is Ready: an endpoint of Services.
     #[must_use]
     pub fn is_ready(&self) -> bool {

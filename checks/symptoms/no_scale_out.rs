@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eksnet_model::kubernetes::{Event, Pod};
 use eksnet_model::{
-    Component, Cx, Deployed, Fact, Finding, Place, Role, Severity, Source, Stop, Symptom, Time,
+    Component, Cx, Deployed, Fact, Finding, Role, Severity, Source, Stop, Symptom, Time,
 };
 
 use super::pods_pending;

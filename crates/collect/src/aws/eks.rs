@@ -4,14 +4,12 @@ use std::future::Future;
 
 use aws_sdk_eks::Client;
 use aws_sdk_eks::types as sdk;
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use tokio::time::Instant;
 
 use eksnet_model::{Why, aws};
 
 use super::failure::Failure;
-use super::paging::{Gathered, Page, gather, within};
+use super::paging::{Gathered, Page, gather, side_by_side, within};
 
 /// Describe calls that run at the same time. EKS allows a few a second and account.
 const AT_ONCE: usize = 8;
@@ -192,11 +190,10 @@ async fn describe_each<T, Fut>(
 where
     Fut: Future<Output = Result<T, Failure>>,
 {
-    let answers: Vec<Result<T, Failure>> = stream::iter(names)
-        .map(|name| within(deadline, action, describe(name)))
-        .buffered(AT_ONCE)
-        .collect()
-        .await;
+    let calls = names
+        .into_iter()
+        .map(|name| within(deadline, action, describe(name)));
+    let answers = side_by_side(AT_ONCE, calls).await;
     let mut gathered = Gathered::default();
     for answer in answers {
         match answer {

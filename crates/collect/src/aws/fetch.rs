@@ -57,12 +57,12 @@ impl AwsSession {
         let timeout = self.options.timeout;
         let wanted = with_needs(wanted);
         // Finding the cluster and its VPC must leave time for the rest.
-        let located = self.locate(start + timeout / 2).await;
+        let located = Box::pin(self.locate(start + timeout / 2)).await;
         let mut evidence = self.begin(&located);
         if let Identity::Mismatch { detail } = &evidence.identity {
             evidence.aws = all_missing(&wanted, detail);
         } else {
-            let vpc = self.vpc(&located, start + timeout / 4 * 3).await;
+            let vpc = Box::pin(self.vpc(&located, start + timeout / 4 * 3)).await;
             let reading = Reading {
                 session: self,
                 wanted: &wanted,
@@ -70,7 +70,7 @@ impl AwsSession {
                 vpc: &vpc,
                 deadline: start + timeout,
             };
-            reading.fetch_all(&mut evidence.aws).await;
+            Box::pin(reading.fetch_all(&mut evidence.aws)).await;
         }
         evidence.calls = self.calls();
         evidence
@@ -132,7 +132,7 @@ struct Reading<'a> {
 impl<'a> Reading<'a> {
     async fn fetch_all(&self, aws: &mut Aws) {
         let at = self.deadline;
-        let members = async {
+        let members = Box::pin(async {
             let (nodegroups, instances, subnets, groups) = tokio::join!(
                 self.of_cluster(Source::Nodegroups, |client, name| {
                     eks::fetch_nodegroups(client, name, at)
@@ -144,8 +144,8 @@ impl<'a> Reading<'a> {
             let groups = self.groups_of_cluster(groups, &nodegroups, &subnets);
             let types = self.instance_types(&instances, &nodegroups, &groups).await;
             (nodegroups, instances, subnets, groups, types)
-        };
-        let rules = async {
+        });
+        let rules = Box::pin(async {
             let (groups, tables) = tokio::join!(
                 self.of_vpc(Source::SecurityGroups, |ec2, vpc| {
                     ec2.fetch_security_groups(vpc, at)
@@ -156,14 +156,14 @@ impl<'a> Reading<'a> {
             );
             let lists = self.prefix_lists(&groups, &tables).await;
             (groups, tables, lists)
-        };
-        let dns = async {
+        });
+        let dns = Box::pin(async {
             let vpcs = self
                 .of_vpc(Source::Vpcs, |ec2, vpc| ec2.fetch_vpcs(vpc, at))
                 .await;
             let options = self.dhcp_options(&vpcs).await;
             (vpcs, options)
-        };
+        });
         let interfaces = self.of_vpc(Source::NetworkInterfaces, |ec2, vpc| {
             ec2.fetch_network_interfaces(vpc, at)
         });

@@ -35,13 +35,13 @@ impl AwsSession {
     pub(crate) async fn locate(&self, deadline: Instant) -> Located {
         let flag = self.options.cluster_name.as_deref();
         if let Some(name) = flag.or(self.hints.cluster_name.as_deref()) {
-            return self.described(name.to_owned(), deadline, None).await;
+            return Box::pin(self.described(name.to_owned(), deadline, None)).await;
         }
-        let nodes = self.fetch_nodes(deadline).await;
+        let nodes = Box::pin(self.fetch_nodes(deadline)).await;
         match name_by_tags(&nodes.items) {
-            Some(name) => self.described(name, deadline, Some(nodes)).await,
+            Some(name) => Box::pin(self.described(name, deadline, Some(nodes))).await,
             None => {
-                let (name, cluster) = match self.by_endpoint(deadline).await {
+                let (name, cluster) = match Box::pin(self.by_endpoint(deadline)).await {
                     Ok(cluster) => (Some(cluster.name.clone()), Ok(cluster)),
                     Err(failure) => (None, Err(failure)),
                 };

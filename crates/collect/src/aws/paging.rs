@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::future::Future;
 
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use tokio::time::{Instant, timeout_at};
 
 use eksnet_model::{Evidence, Gap, Why};
@@ -97,15 +99,27 @@ impl<T> Gathered<T> {
     }
 }
 
-/// The answer of one call, or a timeout at `deadline`.
+/// The answer of one call, or a timeout at `deadline`. The call is boxed: futures of the SDK are tens
+/// of kilobytes each, and a dozen of them side by side would not fit a thread's stack.
 pub(crate) async fn within<T>(
     deadline: Instant,
     action: &str,
     call: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    timeout_at(deadline, call)
+    timeout_at(deadline, Box::pin(call))
         .await
         .unwrap_or_else(|_| Err(Failure::timeout(action)))
+}
+
+/// The answers of `calls` in their order, with at most `most` of them under way.
+pub(crate) async fn side_by_side<Fut: Future>(
+    most: usize,
+    calls: impl Iterator<Item = Fut>,
+) -> Vec<Fut::Output> {
+    // The calls are made before the stream is, as a closure that lives across an await would keep
+    // the whole from being sent to another thread.
+    let calls: Vec<Fut> = calls.collect();
+    stream::iter(calls).buffered(most).collect().await
 }
 
 /// Reads all pages, one after the other. A token that was seen before would go on for ever: it ends

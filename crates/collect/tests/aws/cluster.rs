@@ -299,3 +299,22 @@ async fn the_flag_beats_the_context_and_a_cluster_that_is_not_there_says_where_i
         .find(|call| call.action == "DescribeCluster");
     assert_eq!(call.unwrap().param("name"), Some("typo"));
 }
+
+#[tokio::test]
+async fn futures_are_small_enough_to_stand_side_by_side_on_a_stack() {
+    let aws = small_aws();
+    let (options, hints) = (options(), hints());
+    let connect = AwsSession::with_config(sdk(&aws.url()), &options, &hints);
+    let size = size_of_val(&connect);
+    assert!(size < 16 * 1024, "connect takes {size} bytes");
+    let (session, wanted) = (connect.await.unwrap(), everything());
+    let fetch = sendable(session.fetch(&wanted));
+    assert!(fetch < 16 * 1024, "fetch takes {fetch} bytes");
+    let simulate = sendable(session.simulate(&[]));
+    assert!(simulate < 16 * 1024, "simulate takes {simulate} bytes");
+}
+
+/// Size of a future that may be spawned.
+fn sendable<F: Send>(future: F) -> usize {
+    size_of_val(&future)
+}

@@ -106,7 +106,8 @@ impl Ec2 {
         let action = query.action();
         let name = format!("ec2:{action}");
         let _slot = self.slots.acquire().await;
-        let answer = self.operation(action).invoke(query).await;
+        let operation = self.operation(action);
+        let answer = Box::pin(operation.invoke(query)).await;
         let body = answer.map_err(|error| Failure::of_sdk(&name, &error))?;
         read(action, &body, reader)
             .map_err(|malformed| Failure::new(name, Why::Malformed, malformed.to_string()))

@@ -1,13 +1,11 @@
 //! Lists of EC2, paged and filtered by what belongs to the cluster.
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use tokio::time::Instant;
 
 use eksnet_model::aws;
 
 use super::super::failure::Failure;
-use super::super::paging::{Gathered, Page, gather, within};
+use super::super::paging::{Gathered, Page, gather, side_by_side, within};
 use super::client::Ec2;
 use super::element::{Element, Malformed};
 use super::query::Query;
@@ -46,15 +44,11 @@ impl Ec2 {
         deadline: Instant,
         reader: Reader<T>,
     ) -> Gathered<T> {
-        let chunks: Vec<Query> = values
-            .chunks(VALUES)
-            .map(|chunk| query.clone().filter(filter, chunk))
-            .collect();
-        let answers: Vec<Gathered<T>> = stream::iter(chunks)
-            .map(|query| self.list(query, deadline, reader))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let lists = values.chunks(VALUES).map(|chunk| {
+            let query = query.clone().filter(filter, chunk);
+            self.list(query, deadline, reader)
+        });
+        let answers = side_by_side(AT_ONCE, lists).await;
         let mut gathered = Gathered::default();
         if answers.is_empty() {
             // Nothing was asked for: a filter without values would list everything.
@@ -253,22 +247,18 @@ impl Ec2 {
         ids: &[String],
         deadline: Instant,
     ) -> Gathered<aws::PrefixList> {
-        let answers: Vec<(&String, Gathered<aws::PrefixListEntry>)> = stream::iter(ids)
-            .map(|id| async move {
-                let query = Query::new("GetManagedPrefixListEntries")
-                    .with("PrefixListId", id)
-                    .pages_of(100);
-                let reader = security::prefix_list_entries;
-                (id, self.list(query, deadline, reader).await)
-            })
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let calls = ids.iter().map(|id| {
+            let query = Query::new("GetManagedPrefixListEntries")
+                .with("PrefixListId", id)
+                .pages_of(100);
+            self.list(query, deadline, security::prefix_list_entries)
+        });
+        let answers = side_by_side(AT_ONCE, calls).await;
         let mut lists = Gathered::default();
         if answers.is_empty() {
             lists.add(Ok([]));
         }
-        for (id, entries) in answers {
+        for (id, entries) in ids.iter().zip(answers) {
             lists.add(match entries.failure {
                 Some(mut failure) => {
                     failure.detail = format!("{id}: {}", failure.detail);

@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::Client;
 use aws_sdk_iam::types as sdk;
-use futures_util::StreamExt as _;
-use futures_util::stream;
 use tokio::time::Instant;
 
 use eksnet_model::iam::{
@@ -15,7 +13,7 @@ use eksnet_model::{Component, Evidence, Source, Why};
 
 use super::super::AwsSession;
 use super::super::failure::Failure;
-use super::super::paging::{Gathered, Page, gather, within};
+use super::super::paging::{Gathered, Page, gather, side_by_side, within};
 use super::Question;
 
 /// Simulations at the same time. IAM is one service for all regions, and its quota is small.
@@ -61,11 +59,10 @@ impl AwsSession {
     pub async fn simulate(&self, roles: &[RoleToSimulate]) -> Evidence<Vec<SimulatedRole>> {
         let deadline = Instant::now() + self.options.timeout;
         let profiles = self.profiles(roles, deadline).await;
-        let answers: Vec<Result<SimulatedRole, Failure>> = stream::iter(roles)
-            .map(|role| self.simulate_one(role, &profiles, deadline))
-            .buffered(AT_ONCE)
-            .collect()
-            .await;
+        let calls = roles
+            .iter()
+            .map(|role| self.simulate_one(role, &profiles, deadline));
+        let answers = side_by_side(AT_ONCE, calls).await;
         let mut simulated = Gathered::default();
         if roles.is_empty() {
             simulated.add(Ok([]));
@@ -89,14 +86,12 @@ impl AwsSession {
                 RoleSource::Arn(_) => None,
             })
             .collect();
-        stream::iter(profiles)
-            .map(|arn| async move {
-                let call = fetch_role_of_profile(&self.iam, arn);
-                (arn.clone(), within(deadline, GET_PROFILE, call).await)
-            })
-            .buffered(AT_ONCE)
-            .collect()
-            .await
+        let calls = profiles.iter().map(|arn| {
+            let call = fetch_role_of_profile(&self.iam, arn);
+            within(deadline, GET_PROFILE, call)
+        });
+        let answers = side_by_side(AT_ONCE, calls).await;
+        profiles.into_iter().cloned().zip(answers).collect()
     }
 
     async fn simulate_one(

@@ -3,6 +3,11 @@
 use eksnet_model::Check;
 
 mod aws_node_unhealthy;
+mod node_capacity_reached;
 mod subnet_low_ips;
 
-pub(crate) const CHECKS: &[&Check] = &[&aws_node_unhealthy::CHECK, &subnet_low_ips::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &aws_node_unhealthy::CHECK,
+    &node_capacity_reached::CHECK,
+    &subnet_low_ips::CHECK,
+];

@@ -3,11 +3,13 @@
 use eksnet_model::Check;
 
 mod aws_node_unhealthy;
+mod max_pods_mismatch;
 mod node_capacity_reached;
 mod subnet_low_ips;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &aws_node_unhealthy::CHECK,
+    &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
     &subnet_low_ips::CHECK,
 ];

@@ -40,15 +40,19 @@ fn finding(cx: &Cx<'_>, name: &str, events: &[&Event]) -> Option<Finding> {
     let newest = events.iter().max_by_key(|event| event.last_seen())?;
     let object = &newest.involved_object;
     let times: u32 = events.iter().map(|event| event.times()).sum();
+    let times = match times {
+        1 => "once".to_owned(),
+        many => format!("{many} times"),
+    };
     let last = newest
         .last_seen()
-        .map(|last| format!(", the last {}", last.ago(cx.now())))
+        .map(|last| format!(", last {}", last.ago(cx.now())))
         .unwrap_or_default();
     let mut finding = Finding::new(
         SYMPTOM.id,
         Role::Symptom,
         Severity::Error,
-        format!("Webhook {name} cannot be called, and writes fail over it ({times} times{last})"),
+        format!("Webhook {name} cannot be called, and writes fail over it ({times}{last})"),
     )
     .subject(Subject::new(SubjectKind::Other, name))
     .fact(

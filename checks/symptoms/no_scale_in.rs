@@ -73,7 +73,7 @@ fn finding(
         Role::Symptom,
         severity,
         format!(
-            "{who} only DaemonSets, and cluster-autoscaler ({}) does not remove {}",
+            "{who} no workload, and cluster-autoscaler ({}) does not remove {}",
             scaler.workload(),
             if names.len() == 1 { "it" } else { "them" }
         ),
@@ -88,13 +88,13 @@ fn finding(
             Fact::new(
                 Source::Pods,
                 format!("Node {}", node.metadata.name),
-                "pods other than DaemonSets",
+                "pods that keep the node",
                 match created {
                     Some(created) => format!("0 (the node was made {})", created.ago(cx.now())),
                     None => "0".to_owned(),
                 },
             )
-            .expected("at least 1, or no such node"),
+            .expected("at least 1, or the node removed"),
         );
     }
     if let Some((scan, hits)) = failing {

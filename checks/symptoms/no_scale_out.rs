@@ -57,7 +57,7 @@ fn finding(
         many => format!("{many} pods wait"),
     };
     let how_long = since(oldest)
-        .map(|since| format!(", the first since {}", since.ago(cx.now())))
+        .map(|since| format!(", the first {}", pods_pending::lasting(cx, since)))
         .unwrap_or_default();
     let message = oldest
         .unschedulable()
@@ -100,7 +100,11 @@ fn finding(
         finding = finding.fact(
             Fact::new(
                 Source::Events,
-                format!("{count} pods"),
+                if *count == 1 {
+                    "1 pod".to_owned()
+                } else {
+                    format!("{count} pods")
+                },
                 "NotTriggerScaleUp",
                 **message,
             )

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
-    Cx, Fact, Finding, Place, Role, Severity, Source, Stop, Subject, SubjectKind, Symptom,
+    Cx, Fact, Finding, Place, Role, Severity, Source, Stop, Subject, SubjectKind, Symptom, Time,
 };
 
 /// A pod that waits for less than this, in seconds, is on its way.
@@ -47,22 +47,28 @@ fn finding(cx: &Cx<'_>, workload: &str, pods: &[&Pod]) -> Option<Finding> {
     let refusal = oldest.unschedulable()?;
     let since = refusal.last_transition_time;
     let how_long = since
-        .map(|since| format!(" since {}", since.ago(cx.now())))
+        .map(|since| format!(" {}", lasting(cx, since)))
         .unwrap_or_default();
     let why = reason(&refusal.message);
     let subject = subject(workload, oldest);
-    let title = format!(
-        "{subject} has {} without a node{how_long}{}",
-        match pods.len() {
-            1 => "1 pod".to_owned(),
-            many => format!("{many} pods"),
-        },
-        if why.is_empty() {
-            String::new()
-        } else {
-            format!(": {why}")
+    let why = if why.is_empty() {
+        String::new()
+    } else {
+        format!(": {why}")
+    };
+    let title = match (oldest.owner_kind(), pods.len()) {
+        (None, _) => format!("Pod {workload} waits for a node{how_long}{why}"),
+        (Some(kind), 1) => {
+            format!(
+                "{} {workload} has 1 pod without a node{how_long}{why}",
+                named(kind)
+            )
         }
-    );
+        (Some(kind), many) => format!(
+            "{} {workload} has {many} pods without a node, the first{how_long}{why}",
+            named(kind)
+        ),
+    };
     let mut finding = Finding::new(SYMPTOM.id, Role::Symptom, Severity::Error, title)
         .subject(subject)
         .fact(
@@ -90,6 +96,15 @@ fn finding(cx: &Cx<'_>, workload: &str, pods: &[&Pod]) -> Option<Finding> {
     Some(finding)
 }
 
+/// A ReplicaSet's workload is its Deployment.
+fn named(kind: &str) -> &str {
+    if kind == "ReplicaSet" {
+        "Deployment"
+    } else {
+        kind
+    }
+}
+
 fn subject(workload: &str, pod: &Pod) -> Subject {
     let kind = match pod.owner_kind() {
         Some("ReplicaSet") => SubjectKind::Deployment,
@@ -99,6 +114,15 @@ fn subject(workload: &str, pod: &Pod) -> Subject {
     };
     let (namespace, name) = workload.split_once('/').unwrap_or(("", workload));
     Subject::namespaced(kind, namespace, name)
+}
+
+/// `for 14 min`; `since TIME` without a now.
+pub(super) fn lasting(cx: &Cx<'_>, since: Time) -> String {
+    let ago = since.ago(cx.now());
+    match ago.strip_suffix(" ago") {
+        Some(length) => format!("for {length}"),
+        None => format!("since {since}"),
+    }
 }
 
 /// The scheduler's message without what it says of preemption, and without its full stop.

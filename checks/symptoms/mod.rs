@@ -13,6 +13,7 @@ mod failed_calls;
 mod instances_not_nodes;
 mod intermittent_drops;
 mod kubectl_logs_exec_fail;
+mod no_aws_credentials;
 mod no_scale_in;
 mod no_scale_out;
 mod nodes_not_ready;
@@ -32,6 +33,7 @@ pub(crate) const SYMPTOMS: &[&Symptom] = &[
     &instances_not_nodes::SYMPTOM,
     &intermittent_drops::SYMPTOM,
     &kubectl_logs_exec_fail::SYMPTOM,
+    &no_aws_credentials::SYMPTOM,
     &no_scale_in::SYMPTOM,
     &no_scale_out::SYMPTOM,
     &nodes_not_ready::SYMPTOM,

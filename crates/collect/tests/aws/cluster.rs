@@ -81,8 +81,10 @@ async fn every_source_is_complete_and_the_cluster_is_verified() {
     assert_eq!(groups[0].tags[0].propagate_at_launch, Some(true));
 
     let gaps: Vec<Source> = {
-        let mut snapshot = eksnet_model::Snapshot::default();
-        snapshot.aws = said.clone();
+        let snapshot = eksnet_model::Snapshot {
+            aws: said.clone(),
+            ..Default::default()
+        };
         let gaps = snapshot.gaps();
         gaps.into_iter()
             .filter(|gap| gap.why != Why::NotRequested)

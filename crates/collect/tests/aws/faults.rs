@@ -11,8 +11,10 @@ use crate::world::{everything, fetch, gap, hints, options, sdk, small_aws};
 
 /// Gaps of a reading, without what nobody asked for and without the simulation, which is asked apart.
 fn gaps(found: &AwsEvidence) -> Vec<Gap> {
-    let mut snapshot = Snapshot::default();
-    snapshot.aws = found.aws.clone();
+    let snapshot = Snapshot {
+        aws: found.aws.clone(),
+        ..Default::default()
+    };
     let mut gaps = snapshot.gaps();
     gaps.retain(|gap| gap.why != Why::NotRequested);
     gaps

@@ -195,8 +195,10 @@ async fn what_was_built_is_what_is_read() {
 
     for source in [Source::Cluster, Source::Nodegroups] {
         let gaps = {
-            let mut snapshot = eksnet_model::Snapshot::default();
-            snapshot.aws = aws.clone();
+            let snapshot = eksnet_model::Snapshot {
+                aws: aws.clone(),
+                ..Default::default()
+            };
             snapshot.gaps()
         };
         assert!(gaps.iter().any(|gap| gap.source == source), "{source}");

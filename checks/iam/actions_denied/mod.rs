@@ -1,12 +1,15 @@
 //! `iam/actions-denied`: a component's role may not do what the component does.
 
+mod denied;
+
 use std::collections::{BTreeMap, BTreeSet};
 
-use eksnet_model::iam::{Action, EvaluationResult, Need, SimulatedRole};
+use eksnet_model::iam::Need;
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Gap, Meta, Place, Role, Running, Severity,
-    Source, Stop, Subject, SubjectKind, Why,
+    Check, Component, Confidence, Cx, Finding, Gap, Meta, Place, Role, Severity, Source, Stop, Why,
 };
+
+use denied::{Denied, Layer, Refused};
 
 const META: Meta = Meta {
     id: "iam/actions-denied",
@@ -14,7 +17,7 @@ const META: Meta = Meta {
     severity: Severity::Critical,
     role: Role::Cause,
     needs: &[Source::SimulatedPolicies],
-    helps: &[Source::Pods],
+    helps: &[Source::Pods, Source::Logs],
     signals: &[
         "required-denied",
         "feature-denied",
@@ -26,31 +29,43 @@ const META: Meta = Meta {
         "denied-autoscaling-write",
         "denied-cni-write",
         "denied-lb",
+        "from-log",
     ],
-    signatures: "",
+    signatures: include_str!("signatures.toml"),
     doc: include_str!("README.md"),
 };
 
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let roles = cx.simulated_policies().some()?;
-    if roles.is_empty() {
+    let roles = cx.simulated_policies().some();
+    let simulated = roles
+        .as_ref()
+        .map(|roles| roles.as_slice())
+        .unwrap_or_default();
+    let mut undecided = Vec::new();
+    let mut all: Vec<Refused> = simulated
+        .iter()
+        .map(|role| denied::by_simulation(cx, role, &mut undecided))
+        .collect();
+    denied::add_logs(cx, simulated, &mut all);
+    let findings: Vec<Finding> = all
+        .iter()
+        .filter(|refused| !refused.denied.is_empty())
+        .map(finding)
+        .collect();
+    if !findings.is_empty() {
+        return Ok(findings);
+    }
+    if roles?.is_empty() {
         return Err(Stop::not_applicable(
             "no component that calls AWS has a role that could be simulated",
         ));
     }
-    let mut findings = Vec::new();
-    let mut undecided = BTreeSet::new();
-    for role in roles {
-        let denied = denied(cx, role, &mut undecided);
-        if !denied.is_empty() {
-            findings.push(finding(cx, role, &denied));
-        }
-    }
     // What hangs on a condition whose value is not known may be allowed: neither a fault nor a pass.
-    if findings.is_empty() && !undecided.is_empty() {
-        let list: Vec<&str> = undecided.iter().map(String::as_str).collect();
+    if !undecided.is_empty() {
+        let list: BTreeSet<String> = undecided.into_iter().collect();
+        let list: Vec<&str> = list.iter().map(String::as_str).collect();
         let detail = format!(
             "conditions on values that the simulation does not know: {}",
             list.join(", ")
@@ -64,183 +79,90 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     Ok(findings)
 }
 
-/// One denied action with its decision.
-struct Denied<'a> {
-    action: &'static Action,
-    result: &'a EvaluationResult,
-}
-
-/// Which layer denies.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Layer {
-    Scp,
-    Boundary,
-    Explicit,
-    Implicit,
-}
-
-impl Layer {
-    fn of(result: &EvaluationResult) -> Self {
-        let organizations = result.organizations_decision_detail.as_ref();
-        let boundary = result.permissions_boundary_decision_detail.as_ref();
-        if organizations.is_some_and(|decision| !decision.allowed_by_organizations) {
-            Self::Scp
-        } else if boundary.is_some_and(|decision| !decision.allowed_by_permissions_boundary) {
-            Self::Boundary
-        } else if result.eval_decision == "explicitDeny" {
-            Self::Explicit
-        } else {
-            Self::Implicit
-        }
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Scp => "a service control policy does not allow it",
-            Self::Boundary => "the permissions boundary does not allow it",
-            Self::Explicit => "a statement denies it",
-            Self::Implicit => "no statement allows it",
-        }
-    }
-
-    fn signal(self) -> &'static str {
-        match self {
-            Self::Scp => "scp",
-            Self::Boundary => "boundary",
-            Self::Explicit => "explicit-deny",
-            Self::Implicit => "implicit-deny",
-        }
+fn severity(refused: &Refused) -> Severity {
+    let required = |one: &&Denied| one.need == Need::Required;
+    let is_cni = refused.component == Component::AwsNode;
+    if is_cni && refused.denied.iter().filter(required).any(|one| one.writes) {
+        Severity::Critical
+    } else if refused.denied.iter().any(|one| required(&one)) {
+        Severity::Error
+    } else {
+        Severity::Warning
     }
 }
 
-fn denied<'a>(
-    cx: &Cx<'_>,
-    role: &'a SimulatedRole,
-    undecided: &mut BTreeSet<String>,
-) -> Vec<Denied<'a>> {
-    let minor = minor(cx, role.component);
-    let mut denied = Vec::new();
-    for action in role.component.actions(minor) {
-        let results = role
-            .results
-            .iter()
-            .filter(|result| result.eval_action_name == action.name);
-        for result in results.filter(|result| result.eval_decision != "allowed") {
-            let open =
-                result.eval_decision == "implicitDeny" && !result.missing_context_values.is_empty();
-            if open {
-                undecided.insert(format!(
-                    "{} ({})",
-                    action.name,
-                    result.missing_context_values.join(", ")
-                ));
-            } else {
-                denied.push(Denied { action, result });
-                break;
-            }
-        }
-    }
-    denied
-}
-
-/// Minor version of a component, by its image.
-fn minor(cx: &Cx<'_>, component: Component) -> Option<u32> {
-    let pods = cx.pods().optional()?;
-    let pod = pods
-        .iter()
-        .find(|pod| Component::of_pod(pod) == component)?;
-    Running::of(component, &pod.spec)?
-        .version()
-        .map(|(_, minor)| minor)
-}
-
-fn severity(role: &SimulatedRole, denied: &[Denied<'_>]) -> Severity {
-    let required = |one: &&Denied<'_>| one.action.need == Need::Required;
-    let cni_write = |one: &Denied<'_>| role.component == Component::AwsNode && one.action.writes;
-    match denied.iter().filter(required).any(cni_write) {
-        true => Severity::Critical,
-        false if denied.iter().any(|one| one.action.need == Need::Required) => Severity::Error,
-        false => Severity::Warning,
-    }
-}
-
-fn finding(cx: &Cx<'_>, role: &SimulatedRole, denied: &[Denied<'_>]) -> Finding {
-    let component = role.component.name();
-    let role_name = role.role_arn.rsplit('/').next().unwrap_or(&role.role_arn);
-    let first = denied[0].action.name;
-    let others = match denied.len() - 1 {
-        0 => String::new(),
-        more => format!(" and {more} more actions"),
+fn finding(refused: &Refused) -> Finding {
+    let actions = refused.actions();
+    let first = actions.first().copied().unwrap_or_default();
+    let others = match actions.len() {
+        0 | 1 => String::new(),
+        2 => " and 1 more action".to_owned(),
+        many => format!(" and {} more actions", many - 1),
     };
-    let pods: Vec<_> = cx.topology().pods_of(role.component).collect();
-    let place = pods.iter().fold(
-        Place::nodes(
-            pods.iter()
-                .map(|pod| pod.spec.node_name.as_str())
-                .filter(|node| !node.is_empty()),
+    let who = refused.who();
+    let role = refused.role.as_ref().map(|(name, _)| name.as_str());
+    let title = match role {
+        Some(role) => format!("Role {role} of {who} may not call {first}{others}"),
+        None => format!("The role of {who} may not call {first}{others}"),
+    };
+    let detail = match refused.via.as_str() {
+        "" => format!("Calls that {who} makes are refused by AWS."),
+        via => format!(
+            "{who} comes to this role by {}; calls that it makes with it are refused.",
+            by(via)
         ),
-        |place, pod| place.of(pod.workload()),
-    );
+    };
     let mut finding = META
-        .finding(
-            severity(role, denied),
-            format!("Role {role_name} of {component} may not call {first}{others}"),
-        )
-        // A simulation is AWS's own judgement of the policies as they are.
-        .confidence(Confidence::Confirmed)
-        .detail(format!(
-            "{component} comes to this role by {}; calls that it makes with it are refused.",
-            via(&role.via)
-        ))
-        .subject(Subject::new(SubjectKind::Role, role_name).with_id(role.role_arn.as_str()))
-        .at(place.clone())
-        .reaches(place);
-    let mut layers: BTreeMap<Layer, Vec<&'static str>> = BTreeMap::new();
-    for one in denied {
-        let layer = Layer::of(one.result);
-        layers.entry(layer).or_default().push(one.action.name);
-        let by = one
-            .result
-            .matched_statements
-            .first()
-            .map(|statement| format!(", policy {}", statement.source_policy_id));
+        .finding(severity(refused), title)
+        // A simulation is AWS's own judgement of the policies, a refusal its explicit code.
+        .confidence(if refused.disputed.is_empty() {
+            Confidence::Confirmed
+        } else {
+            Confidence::Likely
+        })
+        .detail(detail)
+        .subjects(refused.subjects())
+        .at(refused.place.clone());
+    // Without its pods there is no place to bound it by.
+    if refused.place != Place::default() {
+        finding = finding.reaches(refused.place.clone());
+    }
+    let mut layers: BTreeMap<Layer, Vec<&str>> = BTreeMap::new();
+    for one in &refused.denied {
+        let named = layers.entry(one.layer).or_default();
+        if !named.contains(&one.action.as_str()) {
+            named.push(&one.action);
+        }
         finding = finding
-            .fact(
-                Fact::new(
-                    Source::SimulatedPolicies,
-                    role.role_arn.as_str(),
-                    one.action.name,
-                    format!(
-                        "{}: {}{}",
-                        one.result.eval_decision,
-                        layer.words(),
-                        by.unwrap_or_default()
-                    ),
-                )
-                .expected("allowed"),
-            )
-            .signal(layer.signal())
-            .signal(match one.action.need {
+            .fact(one.fact.clone())
+            .signal(one.layer.signal())
+            .signal(match one.need {
                 Need::Required => "required-denied",
                 Need::Feature => "feature-denied",
             });
-        if let Some(signal) = consequence(role.component, one.action) {
+        if let Some(signal) = consequence(refused.component, one) {
             finding = finding.signal(signal);
         }
     }
-    let actions: Vec<&str> = denied.iter().map(|one| one.action.name).collect();
-    finding = finding.confirm(format!(
-        "aws iam simulate-principal-policy --policy-source-arn {} --action-names {} --query 'EvaluationResults[].[EvalActionName,EvalDecision]' --output text",
-        role.role_arn,
-        actions.join(" ")
-    ));
+    if refused.by_log {
+        finding = finding.signal("from-log");
+    }
+    finding = finding.facts(refused.disputed.iter().cloned());
+    finding = finding.confirm(match &refused.role {
+        Some((_, arn)) if refused.by_simulation => format!(
+            "aws iam simulate-principal-policy --policy-source-arn {arn} --action-names {} --query 'EvaluationResults[].[EvalActionName,EvalDecision]' --output text",
+            actions.join(" ")
+        ),
+        Some((name, _)) => format!("aws iam list-attached-role-policies --role-name {name}"),
+        None => format!("kubectl get serviceaccounts -A -o yaml | grep -B8 role-arn   # the role of {who}"),
+    });
     for (layer, actions) in layers {
-        finding = finding.fix(fix(layer, role_name, component, &actions));
+        finding = finding.fix(fix(layer, role.unwrap_or("ROLE"), who, &actions));
     }
     finding
 }
 
-fn via(via: &str) -> &'static str {
+fn by(via: &str) -> &'static str {
     match via {
         "irsa" => "its service account's annotation (IRSA)",
         "pod-identity" => "a Pod Identity association",
@@ -276,13 +198,16 @@ fn fix(layer: Layer, role: &str, component: &str, actions: &[&str]) -> String {
 }
 
 /// What the component fails to do, as the causal graph names it.
-fn consequence(component: Component, action: &Action) -> Option<&'static str> {
+fn consequence(component: Component, one: &Denied) -> Option<&'static str> {
     match component {
-        Component::ClusterAutoscaler if action.name.starts_with("autoscaling:Describe") => {
+        // Without the calls of a feature the groups are still read.
+        Component::ClusterAutoscaler
+            if one.need == Need::Required && one.action.starts_with("autoscaling:Describe") =>
+        {
             Some("denied-autoscaling-describe")
         }
-        Component::ClusterAutoscaler if action.writes => Some("denied-autoscaling-write"),
-        Component::AwsNode if action.writes => Some("denied-cni-write"),
+        Component::ClusterAutoscaler if one.writes => Some("denied-autoscaling-write"),
+        Component::AwsNode if one.writes => Some("denied-cni-write"),
         Component::LoadBalancerController => Some("denied-lb"),
         _ => None,
     }

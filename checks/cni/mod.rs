@@ -3,12 +3,14 @@
 use eksnet_model::Check;
 
 mod aws_node_unhealthy;
+mod ip_pool_exhausted;
 mod max_pods_mismatch;
 mod node_capacity_reached;
 mod subnet_low_ips;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &aws_node_unhealthy::CHECK,
+    &ip_pool_exhausted::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
     &subnet_low_ips::CHECK,

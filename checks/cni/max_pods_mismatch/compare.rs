@@ -76,6 +76,11 @@ pub(super) struct Setup<'s> {
 
 pub(super) fn compare<'a>(topology: &Topology<'a>, setup: &Setup<'_>) -> Compared<'a> {
     let uses = NodeUse::of_nodes(topology);
+    let metrics: BTreeMap<&str, &CniMetrics> = setup
+        .metrics
+        .iter()
+        .map(|one| (one.node.as_str(), one))
+        .collect();
     let mut compared = Compared::default();
     let mut alike: BTreeMap<(Text, &str, u32, Wrong), Alike<'_>> = BTreeMap::new();
     for node in topology.nodes().filter(|node| node.has_cni_pod()) {
@@ -103,10 +108,8 @@ pub(super) fn compare<'a>(topology: &Topology<'a>, setup: &Setup<'_>) -> Compare
         let Some(wrong) = judge(kubelet, host, &ceiling, recommended) else {
             continue;
         };
-        let assigned = setup
-            .metrics
-            .iter()
-            .find(|one| one.node == node.metadata.name)
+        let assigned = metrics
+            .get(node.metadata.name.as_str())
             .and_then(|one| one.value("awscni_assigned_ip_addresses"));
         let full = f64::from(ceiling.addresses);
         let hit = if assigned.is_some_and(|given| given >= full) {

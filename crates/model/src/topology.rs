@@ -22,6 +22,7 @@ pub struct Topology<'a> {
     instances: BTreeMap<&'a str, &'a Instance>,
     interfaces_by_ip: BTreeMap<IpAddr, &'a NetworkInterface>,
     prefixes: Vec<(IpNet, &'a NetworkInterface)>,
+    interfaces_by_instance: BTreeMap<&'a str, Vec<&'a NetworkInterface>>,
     subnets: BTreeMap<&'a str, &'a Subnet>,
 }
 
@@ -104,6 +105,7 @@ impl<'a> Topology<'a> {
                 .collect(),
             interfaces_by_ip,
             prefixes,
+            interfaces_by_instance: by_instance(interfaces),
             subnets: list(snapshot.aws.subnets.value())
                 .iter()
                 .map(|subnet| (subnet.subnet_id.as_str(), subnet))
@@ -207,24 +209,10 @@ impl<'a> Topology<'a> {
     /// The interfaces of an instance, in the order of their device index.
     #[must_use]
     pub fn interfaces_of(&self, instance_id: &str) -> Vec<&'a NetworkInterface> {
-        let attached = |interface: &&NetworkInterface| {
-            interface
-                .attachment
-                .as_ref()
-                .is_some_and(|attachment| attachment.instance_id.as_deref() == Some(instance_id))
-        };
-        let mut found: Vec<&NetworkInterface> = list(self.snapshot.aws.network_interfaces.value())
-            .iter()
-            .filter(attached)
-            .collect();
-        found.sort_by_key(|interface| {
-            let attachment = interface.attachment.as_ref();
-            (
-                attachment.and_then(|a| a.network_card_index),
-                attachment.and_then(|a| a.device_index),
-            )
-        });
-        found
+        self.interfaces_by_instance
+            .get(instance_id)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// The subnet of that id.
@@ -427,6 +415,27 @@ impl<'a> Topology<'a> {
             .iter()
             .find(|vpc| vpc.vpc_id == id)
     }
+}
+
+/// The interfaces of each instance, in the order of their card and device index.
+fn by_instance(interfaces: &[NetworkInterface]) -> BTreeMap<&str, Vec<&NetworkInterface>> {
+    let mut found: BTreeMap<&str, Vec<&NetworkInterface>> = BTreeMap::new();
+    for interface in interfaces {
+        let attachment = interface.attachment.as_ref();
+        if let Some(id) = attachment.and_then(|a| a.instance_id.as_deref()) {
+            found.entry(id).or_default().push(interface);
+        }
+    }
+    for all in found.values_mut() {
+        all.sort_by_key(|interface| {
+            let attachment = interface.attachment.as_ref();
+            (
+                attachment.and_then(|a| a.network_card_index),
+                attachment.and_then(|a| a.device_index),
+            )
+        });
+    }
+    found
 }
 
 fn list<T>(value: Option<&Vec<T>>) -> &[T] {

@@ -94,7 +94,8 @@ async fn a_pod_without_an_address_tells_so_and_the_others_answer() {
 #[tokio::test(flavor = "multi_thread")]
 async fn refusals_of_our_own_pod_are_gaps_with_a_way_round() {
     let image = "registry.example/agent:1";
-    let cases: Vec<(Box<dyn Fn(&FakeApi)>, &str, &str)> = vec![
+    type Arrange = Box<dyn Fn(&FakeApi)>;
+    let cases: Vec<(Arrange, &str, &str)> = vec![
         (
             Box::new(move |api| api.script(PodScript::image_pull_back_off(image))),
             "ImagePullBackOff",

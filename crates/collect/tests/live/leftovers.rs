@@ -121,7 +121,8 @@ async fn a_pod_that_comes_into_being_after_its_name_was_found_free_is_deleted_to
     let arrives = async {
         let deleting =
             Match::verb("delete", "pods").name(late["metadata"]["name"].as_str().expect("a name"));
-        let _ = api.audit().arrival(1, &deleting).await;
+        // The name was found free more than once by then.
+        let _ = api.audit().arrival(3, &deleting).await;
         api.put(late.clone());
     };
     let (created, ()) = tokio::join!(cleanup.cleanup(&Silent), arrives);
@@ -182,4 +183,32 @@ async fn what_cannot_be_deleted_is_counted_and_named() {
             .any(|one| one.starts_with("pod/default/eksnet-probe-")),
         "{named:?}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_whose_creation_was_answered_by_a_cut_is_deleted_all_the_same() {
+    let cut = FaultRule::on(Match::verb("create", "pods")).then(Action::CutAfter(10));
+    let api = cluster().script(answering()).fault(cut).start();
+    let connection = connected(&api).await;
+    let cleanup = Cleanup::new(&connection);
+    let collected = collect(&connection, &probes(), &cleanup, &Silent).await;
+    assert!(
+        collected
+            .expect("a snapshot")
+            .snapshot
+            .probes
+            .gap()
+            .is_some()
+    );
+    assert_eq!(api.pods_created(), 2);
+    let created = cleanup.cleanup(&Silent).await;
+    assert_eq!(
+        created,
+        Created {
+            pods: 2,
+            deleted: 2,
+            left: 0
+        }
+    );
+    assert_eq!(left(&api), [""; 0]);
 }

@@ -140,6 +140,15 @@ async fn logs_that_cannot_be_read_leave_a_gap_each_of_its_kind() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_kubelet_that_cannot_be_reached_is_asked_once() {
+    let fault = FaultRule::on(Match::verb("get", "pods/log")).then(Action::status(503));
+    let api = cluster().fault(fault).start();
+    let read = snapshot(&api, &logs()).await;
+    assert!(read.kubernetes.logs.value().is_none());
+    assert_eq!(api.audit().count(&Match::verb("get", "pods/log")), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_container_that_has_not_started_has_no_log_and_leaves_no_gap() {
     let api = cluster()
         .fault(FaultRule::on(Match::verb("get", "pods/log")).then(Action::status(400)))

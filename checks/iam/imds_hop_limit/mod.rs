@@ -1,13 +1,15 @@
 //! `iam/imds-hop-limit`: pods that live on the node's role, on instances whose metadata service does
 //! not answer pods.
 
+mod by_log;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::aws::MetadataOptions;
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
     Check, Component, Confidence, Cx, Fact, Finding, Meta, Place, Role, Running, Severity, Source,
-    Stop, Subject,
+    Stop, Subject, SubjectKind,
 };
 use eksnet_probe::Outcome;
 
@@ -49,6 +51,18 @@ enum Fault {
 }
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
+    let judged = by_options(cx);
+    let known = judged.as_deref().unwrap_or_default();
+    let logged = by_log::findings(cx, known);
+    match judged {
+        Ok(findings) => Ok([findings, logged].concat()),
+        Err(stop) if logged.is_empty() => Err(stop),
+        Err(_) => Ok(logged),
+    }
+}
+
+/// What the settings of instances say, for the pods that rely on them.
+fn by_options(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let pods = cx.pods().some()?;
     let callers: Vec<&Pod> = pods
         .iter()
@@ -126,7 +140,12 @@ fn finding(cx: &Cx<'_>, workload: &str, fault: Fault, pods: &[&Pod]) -> Option<F
             format!("{workload} lives on the node role, and the metadata service does not answer it: {why}"),
         )
         .detail("The pod has neither IRSA nor Pod Identity, so its credentials can only come from the instance metadata service.")
-        .subjects(pods.iter().map(|pod| Subject::pod(&pod.metadata.namespace, &pod.metadata.name)))
+        .subject(subject(workload, pods.first().copied()))
+        // The nodes of one workload may differ in what is wrong with them.
+        .subject(Subject::new(SubjectKind::Other, match fault {
+            Fault::HopLimit(_) => "HttpPutResponseHopLimit",
+            Fault::Disabled => "HttpEndpoint",
+        }))
         .at(Place::nodes(nodes.iter().copied()).of(workload))
         .reaches(Place::nodes(nodes.iter().copied()).of(workload))
         .signal("pod-without-role")
@@ -160,6 +179,19 @@ fn finding(cx: &Cx<'_>, workload: &str, fault: Fault, pods: &[&Pod]) -> Option<F
     finding = with_probes(finding, &probed);
     finding = with_logs(cx, finding, workload);
     Some(advice(cx, finding, pods, fault))
+}
+
+/// The workload as a subject; pods come and go under other names.
+fn subject(workload: &str, pod: Option<&Pod>) -> Subject {
+    let kind = match pod.and_then(Pod::owner_kind) {
+        Some("DaemonSet") => SubjectKind::DaemonSet,
+        None if pod.is_some() => SubjectKind::Pod,
+        _ => SubjectKind::Deployment,
+    };
+    match workload.split_once('/') {
+        Some((namespace, name)) => Subject::namespaced(kind, namespace, name),
+        None => Subject::new(SubjectKind::Other, workload),
+    }
 }
 
 /// What the metadata service said to probe pods on these nodes.

@@ -24,6 +24,8 @@ const META: Meta = Meta {
         "dns",
         "connect",
         "no-credentials",
+        "token-unreadable",
+        "agent-unreachable",
         "from-probe",
         "from-log",
     ],
@@ -121,6 +123,8 @@ fn signal_of_log(signature: &str) -> Option<&'static str> {
         "sts-token-expired" => "expired",
         "sts-lookup-failed" => "dns",
         "sts-dial-failed" => "connect",
+        "sts-token-unreadable" => "token-unreadable",
+        "sts-agent-unreachable" => "agent-unreachable",
         _ => return None,
     })
 }
@@ -226,6 +230,8 @@ fn meaning(signal: &str) -> &'static str {
         "region-disabled" => "STS is not activated in this region",
         "dns" => "the name of STS does not resolve",
         "connect" => "STS is not reached",
+        "token-unreadable" => "its user may not read the token that is mounted for it",
+        "agent-unreachable" => "the Pod Identity agent of its node does not answer",
         _ => "no source of credentials answers",
     }
 }
@@ -252,6 +258,12 @@ fn fix(signal: &str) -> &'static str {
         }
         "connect" => {
             "kubectl eksnet doctor --only endpoints,net: the closed way that it names is the one to mend"
+        }
+        "token-unreadable" => {
+            "kubectl -n NAMESPACE patch deployment WORKLOAD -p '{\"spec\":{\"template\":{\"spec\":{\"securityContext\":{\"fsGroup\":65534}}}}}'"
+        }
+        "agent-unreachable" => {
+            "kubectl -n kube-system get pods -l app.kubernetes.io/name=eks-pod-identity-agent -o wide: the one of this node must be Ready"
         }
         _ => {
             "Give the service account a role: aws eks create-pod-identity-association --cluster-name CLUSTER --namespace NAMESPACE --service-account SERVICE_ACCOUNT --role-arn ROLE"

@@ -8,4 +8,3 @@ mod demo_log;
 mod renaming;
 mod siblings;
 mod story;
-mod texts;

@@ -3,27 +3,33 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use eksnet_model::{Aws, ClusterFacts, Gap, Snapshot, Source, Why};
-use tokio::time::{Instant, timeout_at};
+use eksnet_model::iam::SimulatedRole;
+use eksnet_model::{Aws, ClusterFacts, Evidence, Gap, Snapshot, Source, Why};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::aws::{AwsOptions, AwsSession, Identity};
+use crate::aws::{AwsOptions, AwsSession, Identity, roles_to_simulate};
 use crate::collect::CollectError;
 use crate::progress::Ended;
-use crate::{Connection, Progress, Request};
+use crate::{ClusterHints, Connection, Progress, Request};
 
 /// What AWS said, and what it makes of the cluster.
 pub(crate) struct Cloud {
     pub(crate) aws: Aws,
     pub(crate) facts: ClusterFacts,
+    /// For what is asked later; `None` when there are no credentials.
+    pub(crate) session: Option<AwsSession>,
 }
 
-/// Reads what is wanted of AWS; `None` when nothing is.
+/// Reads what is wanted of AWS; `None` when nothing is. `nodes` brings the hints with what the nodes
+/// add to them, once they are listed.
 ///
 /// # Errors
 /// [`CollectError::IdentityMismatch`] when AWS describes another cluster than the context leads to.
 pub(crate) async fn read(
     connection: &Connection,
     request: &Request,
+    nodes: oneshot::Receiver<ClusterHints>,
     deadline: Instant,
     progress: &dyn Progress,
 ) -> Result<Option<Cloud>, CollectError> {
@@ -32,7 +38,7 @@ pub(crate) async fn read(
         return Ok(None);
     }
     let started = Instant::now();
-    for source in &wanted {
+    for source in wanted.iter().filter(|source| !is_later(**source)) {
         progress.started(*source);
     }
     let options = options(
@@ -40,7 +46,7 @@ pub(crate) async fn read(
         request,
         deadline.saturating_duration_since(started),
     );
-    let cloud = match timeout_at(deadline, fetch(connection, &options, &wanted)).await {
+    let cloud = match timeout_at(deadline, fetch(connection, nodes, &options, &wanted)).await {
         Ok(cloud) => cloud?,
         Err(_) => missing(
             &wanted,
@@ -57,7 +63,7 @@ pub(crate) async fn read(
 
 /// Sources of AWS that are read: the ones that are wanted, and those that tell node classes and
 /// resolvers apart where probes are to stand.
-fn wanted(request: &Request) -> BTreeSet<Source> {
+pub(crate) fn wanted(request: &Request) -> BTreeSet<Source> {
     if request.no_aws {
         return BTreeSet::new();
     }
@@ -79,6 +85,11 @@ fn wanted(request: &Request) -> BTreeSet<Source> {
     wanted
 }
 
+/// Whether the source is read once pods are known.
+fn is_later(source: Source) -> bool {
+    source == Source::SimulatedPolicies
+}
+
 fn options(connection: &Connection, request: &Request, time: Duration) -> AwsOptions {
     AwsOptions {
         // The credential plugin's profile is the one that the user signs in with for this cluster.
@@ -95,10 +106,31 @@ fn options(connection: &Connection, request: &Request, time: Duration) -> AwsOpt
 
 async fn fetch(
     connection: &Connection,
+    nodes: oneshot::Receiver<ClusterHints>,
     options: &AwsOptions,
     wanted: &BTreeSet<Source>,
 ) -> Result<Cloud, CollectError> {
-    let session = match AwsSession::connect(options, connection.hints()).await {
+    let hints = connection.hints();
+    let nodes = async {
+        // A list that hangs must not take AWS down with it.
+        let known = timeout(options.timeout / 2, nodes).await;
+        known
+            .ok()
+            .and_then(Result::ok)
+            .unwrap_or_else(|| hints.clone())
+    };
+    let has_region = hints.region.is_some() || options.region.is_some();
+    let connected = if has_region {
+        // Signing in takes no node.
+        let (connected, hints) = tokio::join!(AwsSession::connect(options, hints), nodes);
+        connected.map(|mut session| {
+            session.hints = hints;
+            session
+        })
+    } else {
+        AwsSession::connect(options, &nodes.await).await
+    };
+    let session = match connected {
         Ok(session) => session,
         Err(gap) => return Ok(missing(wanted, &gap)),
     };
@@ -111,7 +143,41 @@ async fn fetch(
     Ok(Cloud {
         aws: evidence.aws,
         facts: evidence.facts,
+        session: Some(session),
     })
+}
+
+/// Asks IAM what the roles of the components in `snapshot` may do. A role that is not known is a
+/// gap: what it may do was not asked.
+pub(crate) async fn simulate(
+    session: &AwsSession,
+    snapshot: &Snapshot,
+    deadline: Instant,
+) -> Evidence<Vec<SimulatedRole>> {
+    let roles = roles_to_simulate(&snapshot.kubernetes, &snapshot.aws, &snapshot.cluster);
+    let unknown = roles.gaps.into_iter().next();
+    if let Some(gap) = &unknown
+        && roles.known.is_empty()
+    {
+        return Evidence::Absent(gap.clone());
+    }
+    let simulated = match timeout_at(deadline, session.simulate(&roles.known)).await {
+        Ok(simulated) => simulated,
+        Err(_) => {
+            let detail = format!(
+                "iam:SimulatePrincipalPolicy of {} roles did not end in time",
+                roles.known.len()
+            );
+            Evidence::Absent(
+                Gap::new(Source::SimulatedPolicies, Why::Timeout, detail)
+                    .closed_by("--timeout with a longer limit"),
+            )
+        }
+    };
+    match (simulated, unknown) {
+        (Evidence::Present(value), Some(gap)) => Evidence::Partial { value, gap },
+        (simulated, _) => simulated,
+    }
 }
 
 /// Everything that is wanted is missing, for one reason.
@@ -130,6 +196,7 @@ fn missing(wanted: &BTreeSet<Source>, gap: &Gap) -> Cloud {
     Cloud {
         aws,
         facts: ClusterFacts::default(),
+        session: None,
     }
 }
 
@@ -139,7 +206,7 @@ fn tell(cloud: &Cloud, wanted: &BTreeSet<Source>, elapsed: Duration, progress: &
         ..Snapshot::default()
     };
     let gaps = snapshot.gaps();
-    for source in wanted {
+    for source in wanted.iter().filter(|source| !is_later(**source)) {
         let ended = match gaps.iter().any(|gap| gap.source == *source) {
             true => Ended::Absent,
             false => Ended::Complete,

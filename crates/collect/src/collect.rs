@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::Duration;
 
-use eksnet_model::kubernetes::CniMetrics;
+use eksnet_model::iam::SimulatedRole;
+use eksnet_model::kubernetes::{CniMetrics, Node};
 use eksnet_model::{Evidence, Gap, LogScan, Origin, OriginKind, Snapshot, Source, Text, Time, Why};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::aws::AwsSession;
 use crate::cloud;
 use crate::kubernetes::sources::Lists;
 use crate::kubernetes::{facts, logs, metrics};
@@ -21,7 +24,8 @@ use crate::{Connection, Progress, Request};
 pub struct Collected {
     /// The evidence.
     pub snapshot: Snapshot,
-    /// Milliseconds per phase: `kubernetes`, `aws`, `logs`, `metrics`, `probes`, `total`.
+    /// Milliseconds per phase: `kubernetes`, `aws`, `logs`, `metrics`,
+    /// `probes`, `simulation`, `total`.
     pub timings: BTreeMap<Text, u64>,
 }
 
@@ -63,7 +67,8 @@ pub async fn collect(
     let connection = &connection.limited(request.concurrency);
     let budget = Budget::new(started, request.timeout);
     let mut timings = BTreeMap::new();
-    let mut snapshot = read(connection, request, &budget, progress, &mut timings).await?;
+    let (mut snapshot, session) =
+        read(connection, request, &budget, progress, &mut timings).await?;
     let reading = Reading {
         connection,
         request,
@@ -71,11 +76,12 @@ pub async fn collect(
         budget: &budget,
         watch: Watch(progress),
     };
-    // Boxed: the three of them at one time are a large future.
-    let (probed, logs, metrics) = tokio::join!(
+    // Boxed: all of them at one time are a large future.
+    let (probed, logs, metrics, simulated) = tokio::join!(
         Box::pin(timed(reading.probe(cleanup, progress))),
         Box::pin(timed(reading.logs())),
         Box::pin(timed(reading.metrics())),
+        Box::pin(timed(reading.simulate(session.as_ref()))),
     );
     // At the end of the run, so that counters had time to move.
     let metrics_again = timed(reading.metrics_again(metrics.0)).await;
@@ -83,12 +89,16 @@ pub async fn collect(
         ("probes", probed.1),
         ("logs", logs.1),
         ("metrics", metrics.1 + metrics_again.1),
+        ("simulation", simulated.1),
     ] {
         timings.insert(phase.into(), millis(took));
     }
     if let Some(probed) = probed.0? {
         snapshot.probes = probed.network;
         snapshot.identity_probes = probed.identity;
+    }
+    if let Some(simulated) = simulated.0 {
+        snapshot.aws.simulated_policies = simulated;
     }
     if let Some(logs) = logs.0 {
         snapshot.kubernetes.logs = logs;
@@ -117,7 +127,7 @@ pub async fn preview(
         sources: [Source::Probes, Source::IdentityProbes].into(),
         ..request.clone()
     };
-    let snapshot = read(
+    let (snapshot, _) = read(
         connection,
         &reading,
         &budget,
@@ -135,7 +145,7 @@ async fn read(
     budget: &Budget,
     progress: &dyn Progress,
     timings: &mut BTreeMap<Text, u64>,
-) -> Result<Snapshot, CollectError> {
+) -> Result<(Snapshot, Option<AwsSession>), CollectError> {
     let mut snapshot = Snapshot {
         origin: Origin {
             kind: OriginKind::Cluster,
@@ -152,23 +162,33 @@ async fn read(
         deadline: budget.reading,
         watch: Watch(progress),
     };
+    let (told, nodes) = oneshot::channel();
+    let nodes_known = |nodes: &[Node]| {
+        let mut hints = connection.hints().clone();
+        hints.learn_nodes(nodes);
+        // Nobody listens where nothing of AWS is wanted.
+        let _ = told.send(hints);
+    };
     let (listed, of_aws) = tokio::join!(
-        timed(lists.fetch(&mut snapshot.kubernetes)),
+        timed(lists.fetch(&mut snapshot.kubernetes, nodes_known)),
         Box::pin(timed(cloud::read(
             connection,
             request,
+            nodes,
             budget.reading,
             progress
         ))),
     );
     timings.insert("kubernetes".into(), millis(listed.1));
     timings.insert("aws".into(), millis(of_aws.1));
+    let mut session = None;
     if let Some(cloud) = of_aws.0? {
         snapshot.aws = cloud.aws;
         snapshot.cluster = cloud.facts;
+        session = cloud.session;
     }
     facts::learn(&mut snapshot, connection);
-    Ok(snapshot)
+    Ok((snapshot, session))
 }
 
 /// What is read once it is known which pods there are.
@@ -207,6 +227,12 @@ impl Reading<'_> {
             run.deleted = created.deleted;
         }
         Ok(Some(probed))
+    }
+
+    async fn simulate(&self, session: Option<&AwsSession>) -> Option<Evidence<Vec<SimulatedRole>>> {
+        let session = session.filter(|_| self.request.wants(Source::SimulatedPolicies))?;
+        let asking = cloud::simulate(session, self.snapshot, self.budget.end);
+        Some(self.watch.source(Source::SimulatedPolicies, asking).await)
     }
 
     async fn logs(&self) -> Option<Evidence<Vec<LogScan>>> {

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use eksnet_model::{SignatureSet, Source};
 
+use crate::cloud;
+
 /// What to collect, and how.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -88,8 +90,15 @@ impl Request {
         // Where logs and metrics are is seen from the pods, and what a pod is like from its node.
         let for_logs = (self.wants(Source::Logs) || self.wants(Source::CniMetrics))
             && matches!(source, Source::Pods | Source::Nodes);
+        // Whose role a component runs as stands in its pods.
+        let for_roles = !self.no_aws
+            && self.wants(Source::SimulatedPolicies)
+            && matches!(source, Source::Pods | Source::Nodes);
+        let for_aws = source == Source::Nodes && !cloud::wanted(self).is_empty();
         self.wants(source)
+            || for_aws
             || for_logs
+            || for_roles
             || (self.wants_probes() && (for_disguise || for_probes.contains(&source)))
     }
 

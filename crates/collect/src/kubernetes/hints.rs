@@ -1,5 +1,9 @@
 //! What Kubernetes tells of the EKS cluster behind it.
 
+use std::collections::BTreeSet;
+
+use eksnet_model::kubernetes::Node;
+
 /// What the kubeconfig, and then the nodes, tell of the cluster. `None` where they do not tell.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClusterHints {
@@ -77,6 +81,31 @@ impl ClusterHints {
             flag(&["--profile"]).or_else(|| env(&["AWS_PROFILE", "AWS_DEFAULT_PROFILE"]))
         });
         set(&mut self.role_arn, || flag(&["--role-arn", "--role", "-r"]));
+    }
+
+    /// Adds what the nodes tell: the instances behind them, and what labels say.
+    pub(crate) fn learn_nodes(&mut self, nodes: &[Node]) {
+        let owned = |text: &str| text.to_owned();
+        let ids = nodes
+            .iter()
+            .filter_map(|node| node.instance_id().map(owned));
+        self.instance_ids = ids.collect();
+        let names = nodes
+            .iter()
+            .filter_map(|node| node.address("InternalDNS").map(owned));
+        self.private_dns_names = names.collect();
+        let types: BTreeSet<String> = nodes
+            .iter()
+            .filter_map(|node| node.instance_type().map(owned))
+            .collect();
+        self.instance_types = types.into_iter().collect();
+        set(&mut self.region, || {
+            nodes.iter().find_map(|node| node.region().map(owned))
+        });
+        set(&mut self.cluster_name, || {
+            const LABEL: &str = "alpha.eksctl.io/cluster-name";
+            nodes.iter().find_map(|node| node.label(LABEL).map(owned))
+        });
     }
 
     /// Adds what the API server's host tells: EKS endpoints are
@@ -198,6 +227,31 @@ mod tests {
             env: &[],
         });
         assert_eq!(authenticator.cluster_name.as_deref(), Some("old"));
+    }
+
+    #[test]
+    fn nodes_tell_their_instances_and_fill_what_is_not_known() {
+        let node = |id: &str| -> Node {
+            serde_json::from_value(serde_json::json!({
+                "metadata": {"labels": {"topology.kubernetes.io/region": "eu-west-1",
+                    "node.kubernetes.io/instance-type": "c5.large"}},
+                "spec": {"providerID": format!("aws:///eu-west-1a/{id}")},
+                "status": {"addresses": [{"type": "InternalDNS", "address": format!("{id}.internal")}]},
+            }))
+            .unwrap()
+        };
+        let mut hints = ClusterHints::default();
+        hints.learn_nodes(&[node("i-1"), node("fargate-2")]);
+        assert_eq!(hints.instance_ids, ["i-1"]);
+        assert_eq!(
+            hints.private_dns_names,
+            ["i-1.internal", "fargate-2.internal"]
+        );
+        assert_eq!(hints.instance_types, ["c5.large"]);
+        assert_eq!(hints.region.as_deref(), Some("eu-west-1"));
+        hints.region = Some("us-east-1".to_owned());
+        hints.learn_nodes(&[node("i-1")]);
+        assert_eq!(hints.region.as_deref(), Some("us-east-1"));
     }
 
     #[test]

@@ -103,8 +103,13 @@ pub(crate) struct Lists<'a> {
 }
 
 impl Lists<'_> {
-    /// Reads every list that is wanted, all at one time.
-    pub(crate) async fn fetch(&self, kubernetes: &mut Kubernetes) {
+    /// Reads every list that is wanted, all at one time; `nodes_known` hears of the nodes as soon as
+    /// they are there.
+    pub(crate) async fn fetch(
+        &self,
+        kubernetes: &mut Kubernetes,
+        nodes_known: impl FnOnce(&[Node]),
+    ) {
         // Boxed, each: together they would be a future of many kilobytes on the stack.
         let mut pods = kubernetes.pods.clone();
         let mut accounts = kubernetes.serviceaccounts.clone();
@@ -114,9 +119,13 @@ impl Lists<'_> {
             self.fetch_service_accounts(&namespaces, &mut accounts)
                 .await;
         });
+        let nodes = Box::pin(async {
+            self.into::<Node>(NODES, &mut kubernetes.nodes, Some).await;
+            nodes_known(kubernetes.nodes.value().map_or(&[], Vec::as_slice));
+        });
         tokio::join!(
             pods_then_accounts,
-            Box::pin(self.into::<Node>(NODES, &mut kubernetes.nodes, Some)),
+            nodes,
             Box::pin(self.into::<Deployment>(DEPLOYMENTS, &mut kubernetes.deployments, Some)),
             Box::pin(self.into::<DaemonSet>(DAEMON_SETS, &mut kubernetes.daemonsets, Some)),
             Box::pin(self.into::<Service>(SERVICES, &mut kubernetes.services, Some)),
@@ -251,8 +260,8 @@ impl Lists<'_> {
     }
 }
 
-/// Every request that reading the wanted sources makes, such as `GET /api/v1/nodes`; those of logs
-/// and metrics depend on the pods that are found.
+/// Every request that reading the wanted sources makes, such as `GET /api/v1/nodes` or
+/// `AWS ec2:DescribeSubnets`; those of logs and metrics depend on the pods that are found.
 pub(crate) fn calls_of(request: &Request) -> Vec<String> {
     let lists = [
         NODES,
@@ -302,6 +311,15 @@ pub(crate) fn calls_of(request: &Request) -> Vec<String> {
     if wants(Source::CniMetrics) {
         calls.push(
             "GET /api/v1/namespaces/kube-system/pods/aws-node-..:61678/proxy/metrics".to_owned(),
+        );
+    }
+    for source in crate::cloud::wanted(request) {
+        calls.extend(
+            source
+                .permission()
+                .iam
+                .iter()
+                .map(|action| format!("AWS {action}")),
         );
     }
     calls

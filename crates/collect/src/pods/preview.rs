@@ -14,7 +14,7 @@ use crate::collect::CollectError;
 use crate::kubernetes::sources::calls_of;
 use crate::{Connection, Request};
 
-/// What a run would create, and every request to the Kubernetes API that it would make. Nothing of
+/// What a run would create, and every request that it would make. Nothing of
 /// it was done.
 #[derive(Clone, Debug)]
 pub struct ProbePlanPreview {
@@ -26,7 +26,8 @@ pub struct ProbePlanPreview {
     pub sampled: Text,
     /// Why no pods would be created, where that is so.
     pub gaps: Vec<Gap>,
-    /// Every request, such as `GET /api/v1/nodes` or `POST /api/v1/namespaces/default/pods`.
+    /// Every request, such as `GET /api/v1/nodes`, `AWS ec2:DescribeSubnets` or
+    /// `POST /api/v1/namespaces/default/pods`.
     pub calls: Vec<Text>,
 }
 

@@ -1,5 +1,6 @@
 //! Against a fake API server: connecting, listing, probing, and what stays behind.
 
+mod cloud;
 mod connecting;
 mod lab;
 mod leftovers;

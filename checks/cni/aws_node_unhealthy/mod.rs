@@ -127,6 +127,13 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         }
     }
     if pods.is_err() && pods_seen.is_empty() {
+        // A refused call by itself does not say that aws-node is down.
+        told.retain(|_, reasons| {
+            reasons
+                .all
+                .iter()
+                .any(|reason| *reason != Reason::MissingIam)
+        });
         troubles.extend(told.into_iter().map(|(name, reasons)| Trouble {
             node: cx.topology().node(&name),
             name,

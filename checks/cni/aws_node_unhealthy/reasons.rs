@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::kubernetes::{ContainerStatus, Event, Node, Pod};
-use eksnet_model::{Cx, Fact, Hits, LogScan, Source, Text};
+use eksnet_model::{Cx, Fact, Hits, LogScan, SandboxFailure, Source, Text};
 
 /// Log lines and Events older than this, in seconds, are history.
 pub(super) const RECENT_S: i64 = 3600;
@@ -185,13 +185,7 @@ pub(super) fn of_events(
 /// Sandbox Events on a node that say that nobody answers the CNI plugin.
 pub(super) fn of_sandboxes(cx: &Cx<'_>, events: &[Event], node: &Node, reasons: &mut Reasons) {
     let seen = events.iter().find(|event| {
-        event.reason == "FailedCreatePodSandBox"
-            && (event
-                .message
-                .contains("failed to connect to backend server")
-                || event
-                    .message
-                    .contains("Error received from AddNetwork gRPC call"))
+        SandboxFailure::of(event) == Some(SandboxFailure::IpamdDown)
             && cx.within(event.last_seen(), RECENT_S)
             && cx
                 .topology()

@@ -93,7 +93,11 @@ fn waiting<'e>(cx: &Cx<'_>, events: &'e [Event]) -> Vec<&'e Event> {
     };
     events
         .iter()
-        .filter(|event| event.message.contains("Too many pods"))
+        .filter(|event| {
+            // Older schedulers say it as they say it of CPU and memory.
+            let text = &event.message;
+            text.contains("Too many pods") || text.contains("Insufficient pods")
+        })
         .filter(|event| cx.within(event.last_seen(), RECENT_S))
         .filter(still)
         .collect()

@@ -26,7 +26,8 @@ impl Line<'_> {
 
     /// The subnet that the line names.
     pub(super) fn subnet(&self) -> Option<&str> {
-        let values = self.hits.fields.get("subnet")?;
+        let fields = ["subnet", "named"];
+        let values = fields.iter().find_map(|name| self.hits.fields.get(*name))?;
         values.keys().next().map(|value| value.as_str())
     }
 

@@ -46,6 +46,8 @@ impl SandboxFailure {
         } else if says(&[
             "failed to connect to backend server",
             "Error received from AddNetwork gRPC call",
+            // ipamd's port, before the plugin named it.
+            "127.0.0.1:50051",
         ]) {
             Self::IpamdDown
         } else if says(&[

@@ -140,6 +140,8 @@ impl World {
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("KUBECONFIG", kubeconfig.path())
             .env("AWS_EC2_METADATA_DISABLED", "true")
+            // moto answers what it does not know, such as IAM's simulation, by status 500.
+            .env("AWS_MAX_ATTEMPTS", "1")
             .envs(self.environment.iter().cloned())
             .output()
             .expect("the plugin can be started");

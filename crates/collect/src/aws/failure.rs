@@ -133,7 +133,7 @@ impl Failure {
         );
         match &self.why {
             Why::Denied(action) => gap.closed_by(action.clone()),
-            Why::Throttled | Why::Timeout => gap.closed_by("--timeout"),
+            Why::Timeout => gap.closed_by("--timeout"),
             _ => gap,
         }
     }

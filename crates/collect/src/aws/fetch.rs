@@ -103,6 +103,9 @@ impl AwsSession {
                 compare(&self.hints, cluster)
             }
             Err(failure) => {
+                if let Some(account) = &self.hints.account {
+                    facts.account = Some(account.as_str().into());
+                }
                 let gap = self.gap(Source::Cluster, failure);
                 aws.cluster = Evidence::Absent(gap.clone());
                 Identity::Unknown(gap)

@@ -1,33 +1,38 @@
 //! The HTTP client of every call to AWS: one TLS stack, on ring.
 
 use std::collections::HashMap;
-use std::env;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+use std::{env, fs};
 
 use aws_smithy_async::rt::sleep::SharedAsyncSleep;
 use aws_smithy_http_client::Connector;
 use aws_smithy_http_client::proxy::ProxyConfig;
-use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+use aws_smithy_http_client::tls::{Provider, TlsContext};
 use aws_smithy_runtime_api::client::http::{
     HttpConnectorSettings, SharedHttpClient, SharedHttpConnector, http_client_fn,
 };
+
+use super::roots::trust;
 
 /// Connectors by connect and read timeout: each holds a pool of connections, so calls with the same
 /// timeouts must meet in the same one.
 type Connectors = Mutex<HashMap<(Option<Duration>, Option<Duration>), SharedHttpConnector>>;
 
-/// A client that goes through the proxy of the environment, if there is one.
+/// A client that goes through the proxy of the environment, if there is one, and trusts the CA bundle
+/// of the environment besides the platform's roots.
 pub(crate) fn client() -> SharedHttpClient {
     let proxy = proxy(|name| env::var(name).ok());
+    let bundle = env::var_os("AWS_CA_BUNDLE").and_then(|path| fs::read_to_string(path).ok());
+    let trust = trust(bundle.as_deref());
     let connectors = Connectors::default();
     http_client_fn(move |settings, components| {
         let key = (settings.connect_timeout(), settings.read_timeout());
         let mut connectors = connectors.lock().unwrap_or_else(PoisonError::into_inner);
         connectors
             .entry(key)
-            .or_insert_with(|| connector(settings, components.sleep_impl(), &proxy))
+            .or_insert_with(|| connector(settings, components.sleep_impl(), &proxy, &trust))
             .clone()
     })
 }
@@ -36,6 +41,7 @@ fn connector(
     settings: &HttpConnectorSettings,
     sleep: Option<SharedAsyncSleep>,
     proxy: &ProxyConfig,
+    trust: &TlsContext,
 ) -> SharedHttpConnector {
     let mut builder = Connector::builder().connector_settings(settings.clone());
     builder.set_sleep_impl(sleep);
@@ -43,6 +49,7 @@ fn connector(
     SharedHttpConnector::new(
         builder
             .tls_provider(Provider::Rustls(CryptoMode::Ring))
+            .tls_context(trust.clone())
             .build(),
     )
 }

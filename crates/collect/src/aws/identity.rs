@@ -116,7 +116,7 @@ pub(crate) fn host_of(url: &str) -> String {
 
 /// The certificates of a PEM text as DER, whatever their order and white space. What is no
 /// certificate is passed over.
-fn certificates(pem: &str) -> BTreeSet<Vec<u8>> {
+pub(crate) fn certificates(pem: &str) -> BTreeSet<Vec<u8>> {
     const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
     const END: &str = "-----END CERTIFICATE-----";
     pem.split(BEGIN)

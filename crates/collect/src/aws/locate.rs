@@ -37,7 +37,7 @@ impl AwsSession {
         if let Some(name) = flag.or(self.hints.cluster_name.as_deref()) {
             return Box::pin(self.described(name.to_owned(), deadline, None)).await;
         }
-        let nodes = Box::pin(self.fetch_nodes(deadline)).await;
+        let nodes = Box::pin(self.fetch_nodes(None, deadline)).await;
         match name_by_tags(&nodes.items) {
             Some(name) => Box::pin(self.described(name, deadline, Some(nodes))).await,
             None => {
@@ -69,7 +69,7 @@ impl AwsSession {
         let nodes = match &located.nodes {
             Some(nodes) => nodes,
             None => {
-                asked = self.fetch_nodes(deadline).await;
+                asked = self.fetch_nodes(located.name.as_deref(), deadline).await;
                 &asked
             }
         };
@@ -107,8 +107,8 @@ impl AwsSession {
         }
     }
 
-    /// Instances behind the nodes that Kubernetes named.
-    async fn fetch_nodes(&self, deadline: Instant) -> Gathered<aws::Instance> {
+    /// Instances behind the nodes that Kubernetes named, else those with the tag of the cluster.
+    async fn fetch_nodes(&self, name: Option<&str>, deadline: Instant) -> Gathered<aws::Instance> {
         let ec2 = match &self.ec2 {
             Ok(ec2) => ec2,
             Err(failure) => {
@@ -126,6 +126,10 @@ impl AwsSession {
         }
         let mut names = self.hints.private_dns_names.clone();
         names.truncate(MOST_NODES);
+        if let Some(cluster) = name.filter(|_| names.is_empty()) {
+            let tag = [format!("kubernetes.io/cluster/{cluster}")];
+            return ec2.fetch_instances_by("tag-key", &tag, deadline).await;
+        }
         ec2.fetch_instances_by("private-dns-name", &names, deadline)
             .await
     }

@@ -222,6 +222,22 @@ async fn a_cluster_that_may_not_be_described_leaves_the_vpc_to_its_instances() {
 }
 
 #[tokio::test]
+async fn before_any_node_is_known_the_tag_of_the_cluster_finds_its_instances() {
+    let aws = small_aws();
+    aws.deny("eks", "DescribeCluster");
+    let hints = ClusterHints {
+        instance_ids: Vec::new(),
+        ..hints()
+    };
+    let found = session(&aws.url(), &hints).await.fetch(&everything()).await;
+    assert!(found.aws.subnets.is_complete());
+    let calls = aws.calls();
+    let first = calls.iter().find(|call| call.action == "DescribeInstances");
+    let tags = first.unwrap().filter("tag-key");
+    assert_eq!(tags, ["kubernetes.io/cluster/prod"]);
+}
+
+#[tokio::test]
 async fn without_cluster_and_instances_the_vpc_is_a_gap_with_the_first_reason() {
     let aws = small_aws();
     aws.deny("eks", "DescribeCluster");

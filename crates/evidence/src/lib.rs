@@ -11,6 +11,7 @@
 
 mod author;
 mod aws;
+mod config;
 mod describe;
 mod documents;
 mod event;

@@ -64,7 +64,10 @@ macro_rules! kinds {
 
         impl Objects {
             /// Keeps an object; `None` when no check reads its kind.
-            pub(crate) fn object(&mut self, kind: &str, object: Value) -> Option<Source> {
+            pub(crate) fn object(&mut self, kind: &str, mut object: Value) -> Option<Source> {
+                if kind == "Deployment" {
+                    say_that_it_runs(&mut object);
+                }
                 match kind {
                     $($kind => self.$field.add(object),)*
                     _ => return None,
@@ -128,6 +131,25 @@ kinds! {
 
 fn is_cluster_wide(source: Source) -> bool {
     matches!(source, Source::Nodes | Source::EniConfigs)
+}
+
+/// A Deployment that was written down, not read from a cluster, has no status: that says nothing of its
+/// pods, and must not be taken for a Deployment without any.
+fn say_that_it_runs(object: &mut Value) {
+    let Value::Object(fields) = object else {
+        return;
+    };
+    if !fields.contains_key("status") {
+        let wanted = fields
+            .get("spec")
+            .and_then(|spec| spec.get("replicas"))
+            .and_then(Value::as_u64)
+            .unwrap_or(1);
+        fields.insert(
+            "status".to_owned(),
+            serde_json::json!({"replicas": wanted, "readyReplicas": wanted}),
+        );
+    }
 }
 
 fn key_of(object: &Value) -> Key {

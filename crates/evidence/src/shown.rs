@@ -16,6 +16,7 @@ pub(crate) struct Shown {
     pub(crate) deployments: Vec<k8s::Deployment>,
     pub(crate) daemonsets: Vec<k8s::DaemonSet>,
     pub(crate) endpointslices: Vec<k8s::EndpointSlice>,
+    pub(crate) configmaps: Vec<k8s::ConfigMap>,
 }
 
 /// An event, with its ages in seconds.
@@ -76,6 +77,10 @@ impl Shown {
         for object in self.daemonsets {
             let meta = object.metadata.clone();
             objects.daemonsets.show(&meta.namespace, &meta.name, object);
+        }
+        for object in self.configmaps {
+            let meta = object.metadata.clone();
+            objects.configmaps.show(&meta.namespace, &meta.name, object);
         }
         for object in self.endpointslices {
             let meta = object.metadata.clone();

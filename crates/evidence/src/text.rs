@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use eksnet_model::kubernetes::ObjectReference;
 use eksnet_model::{LogScan, ProbePod, SignatureSet};
 
+use crate::config::Config;
 use crate::describe::Describe;
 use crate::documents::Documents;
 use crate::event;
@@ -25,6 +26,7 @@ pub(crate) struct TextReader<'t, 's> {
     logs: Logs<'s>,
     network: Network,
     metrics: Metrics,
+    config: Config,
     fragment: Option<Fragment>,
     table: Option<Table>,
     describe: Option<Describe>,
@@ -64,6 +66,7 @@ impl<'t, 's> TextReader<'t, 's> {
             logs: Logs::new(signatures, file.into(), String::new()),
             network: Network::new(file),
             metrics: Metrics::default(),
+            config: Config::default(),
             fragment: None,
             table: None,
             describe: None,
@@ -153,7 +156,9 @@ impl<'t, 's> TextReader<'t, 's> {
             self.shown.event(event);
             return true;
         }
-        self.network.line(text) | self.metrics.line(text)
+        // Whether these are understood shows at the end.
+        let _ = self.network.line(text) || self.metrics.line(text) || self.config.line(text);
+        false
     }
 
     /// Ends a table and a description.
@@ -195,6 +200,7 @@ impl<'t, 's> TextReader<'t, 's> {
         found.left_out = self.logs.left_out;
         found.scans = self.logs.finish();
         found.pod = self.network.finish(self.file);
+        found.understood |= self.config.finish(self.file, self.shown);
         found.understood |= found.pod.is_some() || !found.scans.is_empty();
         if let Some(metrics) = self.metrics.finish(self.file) {
             self.documents.metrics.push(metrics);

@@ -2,6 +2,7 @@
 
 mod aws;
 mod logs;
+mod network;
 mod objects;
 mod packed;
 mod support;

@@ -264,3 +264,12 @@ ProviderID:                   aws:///us-west-2a/i-0abc
     assert_eq!(node.instance_id(), Some("i-0abc"));
     assert_eq!(node.internal_ip(), Some("10.0.1.2"));
 }
+
+#[test]
+fn a_manifest_without_a_status_is_no_deployment_without_pods() {
+    let yaml = "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: a\n  namespace: x\nspec:\n  replicas: 2\n";
+    let kubernetes = read(&[("a.yaml", yaml.as_bytes())]).snapshot.kubernetes;
+    assert!(!kubernetes.deployments.is_complete());
+    let deployment = &kubernetes.deployments.value().expect("a deployment")[0];
+    assert_eq!(deployment.status.ready_replicas, 2);
+}

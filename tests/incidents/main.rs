@@ -1,0 +1,100 @@
+//! Folders of evidence as they come with a report of trouble: the right cause comes first.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+#[derive(Deserialize)]
+struct Expected {
+    accept: Vec<String>,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn doctor(from: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_kubectl-eksnet"));
+    command
+        .args(["doctor", "-o", "json", "--from", from])
+        .env_clear()
+        .env("LC_ALL", "C.UTF-8");
+    command
+}
+
+fn report(output: &std::process::Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&output.stderr)))
+}
+
+/// Checks of the diagnoses, best first.
+fn diagnoses(report: &Value) -> Vec<&str> {
+    report["diagnoses"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|diagnosis| diagnosis["check"].as_str())
+        .collect()
+}
+
+#[test]
+fn the_cause_comes_first_in_the_folders_of_this_project() {
+    let own = root().join("tests/incidents");
+    let folders: Vec<PathBuf> = std::fs::read_dir(own)
+        .expect("the folder of this test")
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    assert!(!folders.is_empty());
+    for folder in folders {
+        let text = std::fs::read_to_string(folder.join("expected.yaml")).expect("expected.yaml");
+        let expected: Expected = serde_saphyr::from_str(&text).expect("what is expected");
+        let output = doctor(&folder.join("evidence").to_string_lossy())
+            .output()
+            .expect("the plugin can be started");
+        let report = report(&output);
+        let found = diagnoses(&report);
+        assert!(
+            found
+                .first()
+                .is_some_and(|first| expected.accept.iter().any(|accepted| accepted == first)),
+            "{}: {found:?}",
+            folder.display()
+        );
+        assert_eq!(
+            report["unread"],
+            serde_json::json!([]),
+            "{}",
+            folder.display()
+        );
+    }
+}
+
+#[test]
+fn the_autoscalers_log_alone_names_the_failing_name_through_a_pipe() {
+    let log = std::fs::File::open(root().join("tests/incidents/field_notes/evidence/scale-in.log"))
+        .expect("the log");
+    let output = doctor("-")
+        .stdin(Stdio::from(log))
+        .output()
+        .expect("the plugin can be started");
+    let report = report(&output);
+    let first = diagnoses(&report).first().copied();
+    assert!(
+        matches!(
+            first,
+            Some("endpoints/name-unresolvable" | "autoscaler/asg-cache-failed")
+        ),
+        "{first:?}"
+    );
+    assert!(
+        report["diagnoses"][0]["title"]
+            .as_str()
+            .is_some_and(|title| title.contains("autoscaling.us-west-2.amazonaws.com")),
+        "{report:#}"
+    );
+    assert_eq!(output.status.code(), Some(1));
+}

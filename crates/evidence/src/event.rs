@@ -97,6 +97,24 @@ pub(crate) fn of_line(text: &str, about: &k8s::ObjectReference) -> Option<ShownE
     })
 }
 
+/// Whether a kubelet says this of one of its pods. Other reasons are often those of the component whose
+/// name the file has.
+pub(crate) fn is_of_pod(reason: &str) -> bool {
+    matches!(
+        reason,
+        "BackOff"
+            | "Failed"
+            | "FailedCreatePodContainer"
+            | "FailedCreatePodSandBox"
+            | "FailedKillPod"
+            | "FailedMount"
+            | "Killing"
+            | "NetworkNotReady"
+            | "SandboxChanged"
+            | "Unhealthy"
+    )
+}
+
 /// A word in upper camel case.
 fn is_reason(word: &str) -> bool {
     word.len() > 3

@@ -87,20 +87,24 @@ impl Fragment {
                 }
             }
             Kind::Yaml => {
-                let indent = text.len() - text.trim_start().len();
-                let text = &text[indent.min(self.indent)..];
-                if goes_on(text) {
+                if goes_on(dedented(text, self.indent)) {
                     Step::Part
                 } else {
                     return Step::Beyond;
                 }
             }
         };
-        let indent = text.len() - text.trim_start().len();
-        self.text.push_str(&text[indent.min(self.indent)..]);
+        self.text.push_str(dedented(text, self.indent));
         self.text.push('\n');
         step
     }
+}
+
+/// Without up to so many bytes of space in front.
+fn dedented(text: &str, indent: usize) -> &str {
+    let bare = text.trim_start();
+    text.get(indent.min(text.len() - bare.len())..)
+        .unwrap_or(bare)
 }
 
 /// Whether a line begins a JSON document, and not a record of a log.

@@ -15,7 +15,8 @@ pub(crate) fn prepended(text: &str) -> Option<(Time, &str)> {
     if bytes.len() < 19 || bytes[4] != b'-' || bytes[7] != b'-' || !bytes[0].is_ascii_digit() {
         return None;
     }
-    let end = text[10..]
+    let (day, rest) = text.split_at_checked(10)?;
+    let end = rest
         .find([' ', '\t', ']', '|'])
         .map_or(text.len(), |at| at + 10);
     let (stamp, rest) = if end == 10 {
@@ -24,7 +25,7 @@ pub(crate) fn prepended(text: &str) -> Option<(Time, &str)> {
         let end = clock
             .find(|c: char| !c.is_ascii_digit() && !matches!(c, ':' | '.' | ','))
             .unwrap_or(clock.len());
-        let stamp = format!("{}T{}Z", &text[..10], clock[..end].replace(',', "."));
+        let stamp = format!("{day}T{}Z", clock[..end].replace(',', "."));
         (Time::parse(&stamp)?, &clock[end..])
     } else {
         (Time::parse(text.get(..end)?)?, text.get(end..)?)

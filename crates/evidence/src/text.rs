@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::ObjectReference;
-use eksnet_model::{LogScan, ProbePod, SignatureSet};
+use eksnet_model::{Component, LogScan, ProbePod, SignatureSet};
 
+use crate::author;
 use crate::config::Config;
 use crate::describe::Describe;
 use crate::documents::Documents;
@@ -30,6 +31,8 @@ pub(crate) struct TextReader<'t, 's> {
     fragment: Option<Fragment>,
     table: Option<Table>,
     describe: Option<Describe>,
+    /// The pod that the name of the file suggests: what a bare event of a kubelet is about.
+    named: ObjectReference,
     /// Namespace that the newest command names.
     namespace: String,
     found: Found,
@@ -70,6 +73,7 @@ impl<'t, 's> TextReader<'t, 's> {
             fragment: None,
             table: None,
             describe: None,
+            named: named(file),
             namespace: String::new(),
             found: Found::default(),
         }
@@ -152,8 +156,11 @@ impl<'t, 's> TextReader<'t, 's> {
             }
             self.end_block();
         }
-        if let Some(event) = event::of_line(text, &ObjectReference::default()) {
-            self.shown.event(event);
+        if let Some(mut shown) = event::of_line(text, &ObjectReference::default()) {
+            if event::is_of_pod(&shown.event.reason) {
+                shown.event.involved_object = self.named.clone();
+            }
+            self.shown.event(shown);
             return true;
         }
         // Whether these are understood shows at the end.
@@ -207,5 +214,16 @@ impl<'t, 's> TextReader<'t, 's> {
             found.understood = true;
         }
         found
+    }
+}
+
+fn named(file: &str) -> ObjectReference {
+    match author::of_path(file) {
+        Some(component) if component != Component::Kubelet => ObjectReference {
+            kind: "Pod".to_owned(),
+            namespace: String::new(),
+            name: component.name().to_owned(),
+        },
+        _ => ObjectReference::default(),
     }
 }

@@ -1,10 +1,11 @@
-//! `kubectl describe` of pods and nodes.
+//! `kubectl describe` of pods, nodes and services.
 
 use eksnet_model::kubernetes as k8s;
 use eksnet_model::{kept_annotation, kept_env_value, scrubbed_argument};
 
 use crate::event;
 use crate::shown::Shown;
+use crate::table::endpoints;
 use crate::words::columns;
 
 /// A description that is being read.
@@ -18,6 +19,9 @@ pub(crate) struct Describe {
     part: String,
     is_pod: bool,
     is_node: bool,
+    /// What `kubectl describe service` shows as `Endpoints`.
+    endpoints: Option<String>,
+    service: k8s::Service,
     pod: k8s::Pod,
     node: k8s::Node,
 }
@@ -117,6 +121,20 @@ impl Describe {
                         });
                 }
             }
+            "Endpoints" => {
+                let shown = self.endpoints.get_or_insert_default();
+                if !shown.is_empty() && !value.is_empty() {
+                    shown.push(',');
+                }
+                shown.push_str(value);
+            }
+            "Type" => self.service.spec.kind = value.to_owned(),
+            "Selector" => {
+                for each in value.split(',') {
+                    pair(each, &mut self.service.spec.selector);
+                }
+            }
+            "Port" => self.service.spec.ports.extend(port(value)),
             "Containers" => self.is_pod = true,
             "Capacity" | "Allocatable" | "Roles" => self.is_node = true,
             "Unschedulable" => self.node.spec.unschedulable = value == "true",
@@ -266,10 +284,43 @@ impl Describe {
             self.node.metadata.labels = self.pod.metadata.labels;
             shown.nodes.push((self.node, None));
             true
+        } else if let Some(addresses) = self
+            .endpoints
+            .filter(|_| !self.service.spec.kind.is_empty())
+        {
+            let meta = k8s::Meta {
+                name: self.name,
+                namespace: self.namespace,
+                ..k8s::Meta::default()
+            };
+            shown
+                .endpointslices
+                .push(endpoints(meta.clone(), Some(&addresses)));
+            self.service.metadata = meta;
+            self.service.metadata.annotations = self.pod.metadata.annotations;
+            self.service.spec.cluster_ip = self.pod.status.pod_ip;
+            shown.services.push(self.service);
+            true
         } else {
             false
         }
     }
+}
+
+/// `dns  53/UDP`, or `<unset>  80/TCP`.
+fn port(text: &str) -> Option<k8s::ServicePort> {
+    let mut words = text.split_whitespace().rev();
+    let (port, protocol) = words.next()?.split_once('/')?;
+    Some(k8s::ServicePort {
+        name: words
+            .next()
+            .filter(|name| !name.starts_with('<'))
+            .unwrap_or_default()
+            .to_owned(),
+        port: port.parse().ok()?,
+        protocol: protocol.to_owned(),
+        ..k8s::ServicePort::default()
+    })
 }
 
 fn pair(text: &str, into: &mut std::collections::BTreeMap<String, String>) {

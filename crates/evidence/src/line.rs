@@ -16,6 +16,8 @@ pub(crate) struct Line<'a> {
     pub(crate) container: &'a str,
     /// Time that was prepended.
     pub(crate) at: Option<Time>,
+    /// Node, where the journal names its host.
+    pub(crate) host: &'a str,
     /// Who wrote it, where the journal says so.
     pub(crate) component: Option<Component>,
     /// What the program wrote.
@@ -86,7 +88,8 @@ impl<'a> Line<'a> {
         if let Some((at, rest)) = stamp::prepended(line.text) {
             line.at = Some(at);
             line.text = dedented(runtime(rest));
-        } else if let Some((component, rest)) = journal(line.text) {
+        } else if let Some((host, component, rest)) = journal(line.text) {
+            line.host = host;
             line.component = component;
             line.text = rest;
         }
@@ -110,7 +113,7 @@ fn runtime(text: &str) -> &str {
 }
 
 /// What journald prints: `Nov 25 04:22:11 HOST PROGRAM[PID]: `, its time has no year and no zone.
-fn journal(text: &str) -> Option<(Option<Component>, &str)> {
+fn journal(text: &str) -> Option<(&str, Option<Component>, &str)> {
     const MONTHS: [&str; 12] = [
         "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ",
         "Dec ",
@@ -119,12 +122,13 @@ fn journal(text: &str) -> Option<(Option<Component>, &str)> {
     {
         return None;
     }
-    let (program, rest) = text.get(16..)?.split_once(' ')?.1.split_once(": ")?;
+    let (host, rest) = text.get(16..)?.split_once(' ')?;
+    let (program, rest) = rest.split_once(": ")?;
     let program = program.split('[').next().unwrap_or(program);
     if program.contains(' ') {
         return None;
     }
-    Some((author::of_program(program), rest))
+    Some((host, author::of_program(program), rest))
 }
 
 /// Without its indentation, where it is the beginning of a record: a log that was pasted as an
@@ -190,6 +194,7 @@ mod tests {
             "Nov 25 04:22:11 ip-10-0-1-2.ec2.internal kubelet[4021]: E1125 04:22:11.000001    4021 x.go:1] y",
         );
         assert_eq!(line.component, Some(Component::Kubelet));
+        assert_eq!(line.host, "ip-10-0-1-2.ec2.internal");
         assert_eq!(line.text, "E1125 04:22:11.000001    4021 x.go:1] y");
     }
 

@@ -2,9 +2,10 @@
 
 use std::io::{self, BufReader, Read};
 
+use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
-    BundleError, Evidence, Gap, LogScan, ProbePod, ProbeRun, SignatureSet, Snapshot, Source, Text,
-    UnreadFile, Why,
+    BundleError, Component, Evidence, Gap, LogScan, ProbePod, ProbeRun, SignatureSet, Snapshot,
+    Source, Text, UnreadFile, Why,
 };
 
 use crate::documents::{Documents, Outcome};
@@ -228,6 +229,7 @@ impl<'s> Loader<'s> {
         self.shown.settle(snapshot.taken_at, &mut objects);
         snapshot.kubernetes = objects.finish();
         snapshot.aws = self.documents.aws.finish(&mut snapshot.cluster);
+        name_namespaces(&mut self.scans, snapshot.kubernetes.pods.value());
         if !self.scans.is_empty() {
             snapshot.kubernetes.logs = partial(
                 self.scans,
@@ -252,6 +254,35 @@ impl<'s> Loader<'s> {
         }
         snapshot.cluster.learn(&snapshot.kubernetes);
         (snapshot, self.unread)
+    }
+}
+
+/// Finds the namespaces of pods that `kubectl logs --prefix` names without: by the pods in the evidence, or
+/// because EKS runs the component in one namespace alone.
+fn name_namespaces(scans: &mut [LogScan], pods: Option<&Vec<Pod>>) {
+    for scan in scans {
+        if scan.pod.is_empty() || !scan.namespace.is_empty() {
+            continue;
+        }
+        let mut named = pods
+            .into_iter()
+            .flatten()
+            .filter(|pod| *scan.pod == *pod.metadata.name);
+        scan.namespace = match (named.next(), named.next()) {
+            (Some(pod), None) => pod.metadata.namespace.as_str().into(),
+            _ if matches!(
+                scan.component,
+                Component::CoreDns
+                    | Component::KubeProxy
+                    | Component::AwsNode
+                    | Component::Ipamd
+                    | Component::NodeLocalDns
+            ) =>
+            {
+                "kube-system".into()
+            }
+            _ => Text::default(),
+        };
     }
 }
 

@@ -66,7 +66,7 @@ impl<'t, 's> TextReader<'t, 's> {
             file,
             documents,
             shown,
-            logs: Logs::new(signatures, file.into(), String::new()),
+            logs: Logs::new(signatures, file.into()),
             network: Network::new(file),
             metrics: Metrics::default(),
             config: Config::default(),

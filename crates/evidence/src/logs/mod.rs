@@ -32,7 +32,8 @@ enum Form {
 pub(crate) struct Logs<'s> {
     set: &'s SignatureSet,
     file: Text,
-    namespace: String,
+    /// Pod whose log the file is by its path on a node; empty where the path does not tell.
+    pod: PodPath,
     /// Component that the name of the file suggests.
     hint: Option<Component>,
     /// By pod and component.
@@ -51,7 +52,64 @@ pub(crate) struct Logs<'s> {
 struct Pending {
     text: String,
     pod: String,
+    host: String,
     at: Option<Time>,
+}
+
+impl Pending {
+    fn whole(&self) -> Whole<'_> {
+        Whole {
+            pod: &self.pod,
+            host: &self.host,
+            at: self.at,
+            text: &self.text,
+            component: None,
+        }
+    }
+}
+
+/// A whole record.
+#[derive(Clone, Copy)]
+struct Whole<'w> {
+    pod: &'w str,
+    host: &'w str,
+    at: Option<Time>,
+    text: &'w str,
+    component: Option<Component>,
+}
+
+/// A pod, as the paths of its log files on a node name it.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct PodPath {
+    namespace: String,
+    pod: String,
+}
+
+impl PodPath {
+    /// `pods/NAMESPACE_POD_UID/CONTAINER/0.log` or `containers/POD_NAMESPACE_CONTAINER-ID.log`.
+    fn of(path: &str) -> Option<Self> {
+        let parts: Vec<&str> = path.split('/').collect();
+        let found = |namespace: &str, pod: &str| Self {
+            namespace: namespace.to_owned(),
+            pod: pod.to_owned(),
+        };
+        if let [.., folder, _, file] = parts.as_slice()
+            && file.contains(".log")
+            && let [namespace, pod, uid] = folder.split('_').collect::<Vec<_>>().as_slice()
+            && uid.len() >= 32
+        {
+            return Some(found(namespace, pod));
+        }
+        let file = parts.last()?.strip_suffix(".log")?;
+        match file.split('_').collect::<Vec<_>>().as_slice() {
+            [pod, namespace, container] => {
+                let id = container.rsplit('-').next()?;
+                let is_id = id.len() == 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+                is_id.then(|| found(namespace, pod))
+            }
+            _ => None,
+        }
+    }
 }
 
 struct Open<'s> {
@@ -84,13 +142,13 @@ impl KlogYear {
 }
 
 impl<'s> Logs<'s> {
-    /// Logs of the text that `file` names; `namespace` is empty where it is not known.
-    pub(crate) fn new(set: &'s SignatureSet, file: Text, namespace: String) -> Self {
+    /// Logs of the text that `file` names.
+    pub(crate) fn new(set: &'s SignatureSet, file: Text) -> Self {
         Self {
             set,
             hint: author::of_path(&file),
+            pod: PodPath::of(&file).unwrap_or_default(),
             file,
-            namespace,
             open: BTreeMap::new(),
             current: BTreeMap::new(),
             pods: BTreeMap::new(),
@@ -114,24 +172,31 @@ impl<'s> Logs<'s> {
                 pending.text.push(' ');
                 pending.text.push_str(line.text.trim());
                 if is_whole(&pending.text) {
-                    self.record(&pending.pod, pending.at, &pending.text, None);
+                    self.record(&pending.whole());
                 } else {
                     self.pending = Some(pending);
                 }
                 return;
             }
-            self.record(&pending.pod, pending.at, &pending.text, None);
+            self.record(&pending.whole());
         }
         if is_whole(line.text) {
             if !line.pod.is_empty() && !self.knows(line.pod, line.container) {
                 self.left_out += 1;
                 return;
             }
-            self.record(line.pod, line.at, line.text, line.component);
+            self.record(&Whole {
+                pod: line.pod,
+                host: line.host,
+                at: line.at,
+                text: line.text,
+                component: line.component,
+            });
         } else {
             self.pending = Some(Pending {
                 text: line.text.to_owned(),
                 pod: line.pod.to_owned(),
+                host: line.host.to_owned(),
                 at: line.at,
             });
         }
@@ -150,7 +215,14 @@ impl<'s> Logs<'s> {
         true
     }
 
-    fn record(&mut self, pod: &str, at: Option<Time>, text: &str, known: Option<Component>) {
+    fn record(&mut self, whole: &Whole<'_>) {
+        let Whole {
+            pod,
+            host,
+            at,
+            text,
+            component: known,
+        } = *whole;
         let continues = text.starts_with("caused by:") || text.starts_with([' ', '\t']);
         if continues
             && let Some(key) = self.newest.clone().filter(|(newest, _)| newest == pod)
@@ -171,14 +243,20 @@ impl<'s> Logs<'s> {
             .unwrap_or_default();
         let key = (pod.to_owned(), component);
         self.newest = Some(key.clone());
-        let (set, file, namespace) = (self.set, &self.file, &self.namespace);
+        let (set, file, own_pod) = (self.set, &self.file, &self.pod);
         let open = self.open.entry(key).or_insert_with(|| Open {
             scanner: Scanner::new(
                 set,
                 LogScan {
                     component,
-                    namespace: namespace.as_str().into(),
-                    pod: pod.into(),
+                    namespace: own_pod.namespace.as_str().into(),
+                    pod: if pod.is_empty() {
+                        own_pod.pod.as_str()
+                    } else {
+                        pod
+                    }
+                    .into(),
+                    node: host.into(),
                     file: file.clone(),
                     previous: file.contains("previous"),
                     ..LogScan::default()
@@ -199,7 +277,7 @@ impl<'s> Logs<'s> {
     /// The scans, one per pod and component. A text that holds nothing like a log gives none.
     pub(crate) fn finish(mut self) -> Vec<LogScan> {
         if let Some(pending) = self.pending.take() {
-            self.record(&pending.pod, pending.at, &pending.text, None);
+            self.record(&pending.whole());
         }
         let mut by_pod: BTreeMap<String, Vec<(LogScan, u64)>> = BTreeMap::new();
         for ((pod, _), open) in std::mem::take(&mut self.open) {

@@ -29,7 +29,7 @@ fn set() -> SignatureSet {
 
 fn scans(file: &str, text: &str) -> Vec<LogScan> {
     let set = set();
-    let mut logs = Logs::new(&set, file.into(), String::new());
+    let mut logs = Logs::new(&set, file.into());
     for line in text.lines() {
         logs.line(&Line::of(&plain(line.as_bytes())));
     }
@@ -137,4 +137,24 @@ fn prose_is_no_log() {
         scans("notes.txt", "It was broken.\nThen it worked again."),
         []
     );
+}
+
+#[test]
+fn files_of_a_node_name_their_pod() {
+    let uid = "6a1f0c5e-3b1d-4e54-9c5d-0c2f5b1d7a11";
+    let path = format!("var/log/pods/kube-system_coredns-5d78c9869d-abcde_{uid}/coredns/0.log");
+    let found = scans(&path, DNS);
+    assert_eq!(found[0].place(), "kube-system/coredns-5d78c9869d-abcde");
+    let id = "0123456789abcdef".repeat(4);
+    let path = format!("containers/web-1_shop_app-{id}.log");
+    assert_eq!(scans(&path, DNS)[0].place(), "shop/web-1");
+    assert_eq!(scans("a_b_c.log", DNS)[0].place(), "a_b_c.log");
+}
+
+#[test]
+fn the_journal_tells_the_node() {
+    let text = "Nov 25 04:22:11 ip-10-0-1-2.ec2.internal kubelet[4021]: E1125 04:22:11.000001    4021 kubelet.go:1] y";
+    let found = scans("kubelet.log", text);
+    assert_eq!(found[0].node, "ip-10-0-1-2.ec2.internal");
+    assert_eq!(found[0].component, Component::Kubelet);
 }

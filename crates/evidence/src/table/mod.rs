@@ -7,7 +7,8 @@ use eksnet_model::kubernetes as k8s;
 use crate::shown::{Shown, ShownEvent};
 use crate::words::{age, columns, ratio, row};
 
-use rows::{containers, endpoints, node, pod, service};
+pub(crate) use rows::endpoints;
+use rows::{containers, node, pod, service};
 
 /// A table whose header was read.
 #[derive(Debug, PartialEq)]

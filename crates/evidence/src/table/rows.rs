@@ -203,7 +203,7 @@ pub(super) fn service<'c>(cell: &impl Fn(&str) -> Option<&'c str>) -> k8s::Servi
 }
 
 /// What `kubectl get endpoints` shows, as a slice: `10.0.1.5:53,10.0.2.6:53 + 4 more...`.
-pub(super) fn endpoints(mut meta: k8s::Meta, addresses: Option<&str>) -> k8s::EndpointSlice {
+pub(crate) fn endpoints(mut meta: k8s::Meta, addresses: Option<&str>) -> k8s::EndpointSlice {
     meta.labels
         .insert("kubernetes.io/service-name".to_owned(), meta.name.clone());
     let shown = addresses.unwrap_or_default();

@@ -155,3 +155,12 @@ fn prose_beside_a_log_is_listed_as_not_understood() {
         ]
     );
 }
+
+#[test]
+fn the_pods_in_the_evidence_tell_the_namespace_of_a_log() {
+    let log = "[pod/web-1/app] time=\"2026-05-25T16:20:47Z\" level=error msg=\"WebIdentityErr: failed to retrieve credentials\"\n";
+    let pods = br#"{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"}}"#;
+    let found = logs(&[("a.log", log.as_bytes()), ("pods.json", pods)]);
+    assert_eq!(found[0].place(), "shop/web-1");
+    assert_eq!(found[0].hits("credentials").map(|hits| hits.count), Some(1));
+}

@@ -273,3 +273,33 @@ fn a_manifest_without_a_status_is_no_deployment_without_pods() {
     let deployment = &kubernetes.deployments.value().expect("a deployment")[0];
     assert_eq!(deployment.status.ready_replicas, 2);
 }
+
+#[test]
+fn a_described_service_without_endpoints_has_none() {
+    let text = "\
+Name:              kube-dns
+Namespace:         kube-system
+Selector:          k8s-app=kube-dns
+Type:              ClusterIP
+IP:                10.100.0.10
+Port:              dns  53/UDP
+TargetPort:        53/UDP
+Endpoints:         <none>
+Port:              dns-tcp  53/TCP
+TargetPort:        53/TCP
+Endpoints:         <none>
+Events:            <none>
+";
+    let kubernetes = read(&[("d.txt", text.as_bytes())]).snapshot.kubernetes;
+    let service = &kubernetes.services.value().expect("a service")[0];
+    assert_eq!(service.spec.cluster_ip, "10.100.0.10");
+    assert_eq!(service.spec.ports[1].name, "dns-tcp");
+    assert_eq!(service.spec.selector["k8s-app"], "kube-dns");
+    let slice = &kubernetes.endpointslices.value().expect("a slice")[0];
+    assert_eq!(
+        (slice.service(), slice.endpoints.len()),
+        (Some("kube-dns"), 0)
+    );
+    let pods = &kubernetes.pods;
+    assert_eq!(pods.value(), None);
+}

@@ -239,7 +239,8 @@ pub(crate) fn runs(deployment: &mut k8s::Deployment) {
     deployment.status.ready_replicas = wanted;
 }
 
-fn meta(name: &str) -> k8s::Meta {
+/// Metadata of an object of a component: EKS runs its own in `kube-system`.
+pub(crate) fn meta(name: &str) -> k8s::Meta {
     k8s::Meta {
         name: name.to_owned(),
         namespace: "kube-system".to_owned(),

@@ -88,6 +88,14 @@ impl Outcome {
     }
 }
 
+/// Reads a YAML document that is no object of Kubernetes or AWS.
+pub(crate) fn mapping(text: &str) -> Option<Map<String, Value>> {
+    match serde_saphyr::from_str_with_options::<Value>(text, options()) {
+        Ok(Value::Object(fields)) => Some(fields),
+        _ => None,
+    }
+}
+
 /// YAML's defences are for small files of configuration; what is read here is bounded by its length,
 /// which leaves the expansion of aliases.
 fn options() -> serde_saphyr::Options {

@@ -17,6 +17,8 @@ pub(crate) struct Fragment {
 pub(crate) enum Kind {
     Json(Depth),
     Yaml,
+    /// YAML of no kind: values of a Helm chart, perhaps.
+    Values,
 }
 
 /// Where in a JSON document its end is.
@@ -63,6 +65,8 @@ impl Fragment {
             Kind::Json(Depth::default())
         } else if is_yaml(bare) {
             Kind::Yaml
+        } else if is_values(text) {
+            Kind::Values
         } else {
             return None;
         };
@@ -86,7 +90,7 @@ impl Fragment {
                     Step::Part
                 }
             }
-            Kind::Yaml => {
+            Kind::Yaml | Kind::Values => {
                 if goes_on(dedented(text, self.indent)) {
                     Step::Part
                 } else {
@@ -142,6 +146,17 @@ fn is_yaml(text: &str) -> bool {
         return true;
     }
     text.strip_suffix(':').is_some_and(AwsObjects::is_key)
+}
+
+/// Whether a line is a key alone in a line of its own, as values of Helm charts begin. So do parts of what
+/// kubectl describes.
+fn is_values(text: &str) -> bool {
+    text.strip_suffix(':').is_some_and(|key| {
+        key.starts_with(|c: char| c.is_ascii_lowercase())
+            && key
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    })
 }
 
 /// Whether a line is YAML that belongs to the document above it.

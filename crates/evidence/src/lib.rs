@@ -33,6 +33,7 @@ mod tarball;
 mod text;
 mod times;
 mod unpack;
+mod values;
 mod words;
 mod years;
 mod zipped;

@@ -17,6 +17,7 @@ pub(crate) struct Shown {
     pub(crate) daemonsets: Vec<k8s::DaemonSet>,
     pub(crate) endpointslices: Vec<k8s::EndpointSlice>,
     pub(crate) configmaps: Vec<k8s::ConfigMap>,
+    pub(crate) serviceaccounts: Vec<k8s::ServiceAccount>,
 }
 
 /// An event, with its ages in seconds.
@@ -77,6 +78,12 @@ impl Shown {
         for object in self.daemonsets {
             let meta = object.metadata.clone();
             objects.daemonsets.show(&meta.namespace, &meta.name, object);
+        }
+        for object in self.serviceaccounts {
+            let meta = object.metadata.clone();
+            objects
+                .serviceaccounts
+                .show(&meta.namespace, &meta.name, object);
         }
         for object in self.configmaps {
             let meta = object.metadata.clone();

@@ -8,9 +8,9 @@ use eksnet_model::{Component, LogScan, ProbePod, SignatureSet};
 use crate::author;
 use crate::config::Config;
 use crate::describe::Describe;
-use crate::documents::Documents;
+use crate::documents::{self, Documents, Outcome};
 use crate::event;
-use crate::fragment::{Fragment, Step};
+use crate::fragment::{Fragment, Kind, Step};
 use crate::line::{Line, plain, starts_record};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -18,6 +18,7 @@ use crate::network::Network;
 use crate::prompt;
 use crate::shown::Shown;
 use crate::table::Table;
+use crate::values;
 
 /// A text that is being read.
 pub(crate) struct TextReader<'t, 's> {
@@ -102,7 +103,9 @@ impl<'t, 's> TextReader<'t, 's> {
             self.end_block();
             return;
         }
-        if let Some(mut fragment) = Fragment::begin(&text) {
+        let fragment = Fragment::begin(&text)
+            .filter(|fragment| fragment.kind != Kind::Values || self.describe.is_none());
+        if let Some(mut fragment) = fragment {
             self.end_block();
             match fragment.line(&text) {
                 Step::Part => self.fragment = Some(fragment),
@@ -179,10 +182,15 @@ impl<'t, 's> TextReader<'t, 's> {
     /// Reads a document that was put together. What is none after all is read as text.
     fn document(&mut self, fragment: &Fragment) {
         let outcome = match fragment.kind {
-            crate::fragment::Kind::Json(_) => {
-                self.documents.json(fragment.text.as_bytes(), self.file)
-            }
-            crate::fragment::Kind::Yaml => self.documents.yaml(&fragment.text, self.file),
+            Kind::Json(_) => self.documents.json(fragment.text.as_bytes(), self.file),
+            Kind::Yaml => self.documents.yaml(&fragment.text, self.file),
+            Kind::Values => Outcome {
+                understood: documents::mapping(&fragment.text).is_some_and(|values| {
+                    let component = author::of_path(self.file);
+                    values::read(&values, component, self.file, self.shown)
+                }),
+                ..Outcome::default()
+            },
         };
         self.found.understood |= outcome.understood;
         let is_known = outcome.understood || !outcome.unused.is_empty();

@@ -303,3 +303,25 @@ Events:            <none>
     let pods = &kubernetes.pods;
     assert_eq!(pods.value(), None);
 }
+
+#[test]
+fn values_of_a_chart_show_the_role_and_the_flags() {
+    let text = "autoDiscovery:\n  clusterName: dev\nextraArgs:\n  skip-nodes-with-system-pods: false\n  expander: least-waste\nrbac:\n  serviceAccount:\n    name: autoscaler\n    annotations:\n      eks.amazonaws.com/role-arn: arn:aws:iam::111122223333:role/scaler\n";
+    let kubernetes = read(&[("helm.args.txt", text.as_bytes())])
+        .snapshot
+        .kubernetes;
+    let account = &kubernetes.serviceaccounts.value().expect("an account")[0];
+    assert_eq!(account.metadata.name, "autoscaler");
+    assert_eq!(
+        account.metadata.annotations["eks.amazonaws.com/role-arn"],
+        "arn:aws:iam::111122223333:role/scaler"
+    );
+    let deployment = &kubernetes.deployments.value().expect("a deployment")[0];
+    assert_eq!(
+        deployment.spec.template.spec.containers[0].args,
+        [
+            "--expander=least-waste",
+            "--skip-nodes-with-system-pods=false"
+        ]
+    );
+}

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use eksnet_model::UnreadFile;
 
-/// Longest document (JSON, YAML or bundle) that is read, in bytes; text is read line by line, whatever
-/// its length.
+/// Longest bundle that is read, in bytes; text is read line by line and JSON object by object, whatever
+/// their length.
 pub const MAX_FILE_BYTES: u64 = 1 << 30;
 /// Most files that are read.
 pub const MAX_FILES: usize = 100_000;

@@ -5,9 +5,10 @@
 //! listed, never dropped in silence. Nothing here needs a network or a runtime.
 //!
 //! Bounds, whatever the files hold: text is read line by line and of a line the first
-//! [`MAX_LINE_BYTES`]; documents are read up to [`MAX_FILE_BYTES`], packed files up to
-//! [`MAX_UNPACKED_BYTES`] and four layers deep, and [`MAX_FILES`] files in all. Links are not followed,
-//! nothing is written.
+//! [`MAX_LINE_BYTES`]; JSON is read object by object, whatever its length, a bundle up to
+//! [`MAX_FILE_BYTES`], YAML up to 64 MiB. What is packed may unpack to 200 times its length (64 MiB are
+//! always allowed, more than [`MAX_UNPACKED_BYTES`] never) and is opened four layers deep. [`MAX_FILES`]
+//! files are read in all. Links are not followed, nothing is written.
 
 mod author;
 mod aws;

@@ -314,13 +314,13 @@ fn count(number: u64, what: &str) -> String {
     format!("{number} {what}{plural}")
 }
 
-/// All bytes of a document.
+/// All bytes of a bundle.
 fn whole(from: impl Read) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = from.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
     if read as u64 > MAX_FILE_BYTES {
         return Err(io::Error::other(format!(
-            "a document longer than {} MiB",
+            "a bundle longer than {} MiB",
             MAX_FILE_BYTES >> 20
         )));
     }

@@ -46,7 +46,9 @@ fn a_list_that_breaks_off_gives_its_first_objects_and_says_so() {
     let loaded = read(&[("nodes.json", json.as_bytes())]);
     let nodes = &loaded.snapshot.kubernetes.nodes;
     assert_eq!(nodes.value().map(Vec::len), Some(2));
-    assert_eq!(nodes.gap().map(|gap| &gap.why), Some(&Why::Truncated));
+    let gap = nodes.gap().expect("a gap");
+    assert_eq!(gap.why, Why::Truncated);
+    assert!(gap.detail.contains("nodes.json breaks off"), "{gap}");
     assert!(
         loaded.unread[0].why.contains("breaks"),
         "{:?}",
@@ -324,4 +326,13 @@ fn values_of_a_chart_show_the_role_and_the_flags() {
             "--skip-nodes-with-system-pods=false"
         ]
     );
+}
+
+#[test]
+fn a_record_of_a_log_that_names_a_kind_is_no_object() {
+    let text = "{\"level\":\"info\",\"ts\":1778547599.0,\"caller\":\"ipamd/ipamd.go:1\",\"kind\":\"Pod\",\"name\":\"a\",\"msg\":\"x\"}\n";
+    let kubernetes = read(&[("a.log", text.as_bytes())]).snapshot.kubernetes;
+    assert_eq!(kubernetes.pods.value(), None);
+    let logs = kubernetes.logs.value().expect("a log");
+    assert_eq!(logs[0].component, Component::Ipamd);
 }

@@ -15,6 +15,7 @@ pub(crate) mod metrics;
 mod narrow;
 mod options;
 mod proxy;
+mod settings;
 pub(crate) mod sources;
 
 pub use connect::{Connection, ServerVersion, connect};

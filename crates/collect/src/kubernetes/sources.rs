@@ -260,8 +260,8 @@ impl Lists<'_> {
     }
 }
 
-/// Every request that reading the wanted sources makes, such as `GET /api/v1/nodes` or
-/// `AWS ec2:DescribeSubnets`; those of logs and metrics depend on the pods that are found.
+/// Every request that reading the wanted sources makes, such as `GET /api/v1/nodes`; those of logs
+/// and metrics depend on the pods that are found.
 pub(crate) fn calls_of(request: &Request) -> Vec<String> {
     let lists = [
         NODES,
@@ -311,15 +311,6 @@ pub(crate) fn calls_of(request: &Request) -> Vec<String> {
     if wants(Source::CniMetrics) {
         calls.push(
             "GET /api/v1/namespaces/kube-system/pods/aws-node-..:61678/proxy/metrics".to_owned(),
-        );
-    }
-    for source in crate::cloud::wanted(request) {
-        calls.extend(
-            source
-                .permission()
-                .iam
-                .iter()
-                .map(|action| format!("AWS {action}")),
         );
     }
     calls

@@ -1,38 +1,31 @@
 //! Creates probe pods, waits for each, and reads what it wrote.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use eksnet_model::kubernetes::{Event, Pod};
+use eksnet_model::kubernetes::Pod;
 use eksnet_model::{Gap, NotStarted, ProbePod, Source, Standpoint, Time};
-use eksnet_probe::{MAX_STREAM_BYTES, PROTOCOL, Plan, ProbeSpec, Transcript, Verdict};
+use eksnet_probe::{PROTOCOL, Plan, ProbeSpec};
 use futures_util::future::join_all;
 use serde_json::Value;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::cleanup::Cleanup;
-use super::manifest::{self, CONTAINER, Cast, Guise, Mold, Owner};
-use super::object::{Kind, Object, RUN_LABEL};
+use super::look::Seen;
+use super::manifest::{self, Cast, Guise, Mold, Owner};
+use super::object::{Kind, Object};
 use super::start::{self, Progress as Start, not_started};
 use crate::Progress;
-use crate::kubernetes::api::{Api, Ask};
-use crate::kubernetes::fault::{Fault, excerpt};
-use crate::kubernetes::list::{Resource, Scope};
+use crate::kubernetes::api::Api;
+use crate::kubernetes::fault::Fault;
 
 /// Pause between two looks at the pods.
-const PAUSE: Duration = Duration::from_millis(300);
-/// Limit of one look.
-const LOOK: Duration = Duration::from_secs(5);
-/// Limit of reading one log: kubelet may not answer.
-const READ: Duration = Duration::from_secs(6);
+pub(crate) const PAUSE: Duration = Duration::from_millis(300);
 /// For how long a sandbox may fail before the pod is given up: an address may be freed, or the CNI
 /// may have just come up.
 const SANDBOX: Duration = Duration::from_secs(6);
-/// After how long a pod that has not started is asked for its events.
-const EVENTS_AFTER: Duration = Duration::from_secs(2);
 /// Looks in a row that a pod which was there must be missing before it counts as deleted: API
 /// servers differ by a moment.
 const MISSING: u32 = 3;
@@ -60,14 +53,6 @@ pub(crate) struct Launcher<'a> {
     /// When everything is given up.
     pub(crate) end_by: Instant,
     pub(crate) progress: &'a dyn Progress,
-}
-
-/// The pods as they were last seen.
-#[derive(Default)]
-struct Seen {
-    looks: u32,
-    pods: HashMap<String, (Arc<Pod>, u32)>,
-    events: Vec<Event>,
 }
 
 impl Launcher<'_> {
@@ -256,181 +241,6 @@ impl Launcher<'_> {
             let _ = timeout_at(self.start_by, statuses.changed()).await;
         }
     }
-
-    /// Looks at the pods of the run, again and again. Never returns.
-    async fn look(&self, namespace: &str, planned: &[Planned], seen: &watch::Sender<Arc<Seen>>) {
-        let started = Instant::now();
-        let pause = PAUSE.max(Duration::from_millis(planned.len() as u64));
-        let mut by_name = false;
-        loop {
-            let deadline = Instant::now() + LOOK;
-            let found = if by_name {
-                Some(self.pods_by_name(planned, deadline).await)
-            } else {
-                match self.pods_by_label(namespace, deadline).await {
-                    Ok(pods) => Some(pods),
-                    Err(denied) => {
-                        by_name = denied;
-                        None
-                    }
-                }
-            };
-            if let Some(pods) = found {
-                let before = seen.borrow().clone();
-                let mut next = merged(&before, pods);
-                let is_slow = next
-                    .pods
-                    .values()
-                    .any(|(pod, _)| matches!(start::progress(pod), Start::Waiting(_)));
-                if is_slow && started.elapsed() >= EVENTS_AFTER {
-                    next.events = self.events(namespace, deadline).await;
-                }
-                seen.send_replace(Arc::new(next));
-            } else if by_name {
-                continue;
-            }
-            sleep(pause).await;
-        }
-    }
-
-    /// `Err` says whether listing is not allowed.
-    async fn pods_by_label(&self, namespace: &str, deadline: Instant) -> Result<Vec<Pod>, bool> {
-        const PODS: Resource = Resource {
-            source: Source::Probes,
-            versions: &["/api/v1"],
-            plural: "pods",
-            namespaced: true,
-        };
-        let labels = format!("{RUN_LABEL}={}", self.mold.run);
-        let scope = Scope {
-            namespace: Some(namespace),
-            labels: Some(&labels),
-            ..Scope::default()
-        };
-        let listed = PODS.list::<Pod>(self.api, &scope, deadline, Some).await;
-        match listed.ended {
-            Ok(()) => Ok(listed.items),
-            Err(stopped) => Err(stopped.is_denied()),
-        }
-    }
-
-    async fn pods_by_name(&self, planned: &[Planned], deadline: Instant) -> Vec<Pod> {
-        let gets = planned
-            .iter()
-            .map(|one| async move { self.api.get::<Pod>(&one.object.path(), deadline).await.ok() });
-        join_all(gets).await.into_iter().flatten().collect()
-    }
-
-    /// Warnings about pods of the namespace; none when they cannot be read.
-    async fn events(&self, namespace: &str, deadline: Instant) -> Vec<Event> {
-        const EVENTS: Resource = Resource {
-            source: Source::Probes,
-            versions: &["/api/v1"],
-            plural: "events",
-            namespaced: true,
-        };
-        let scope = Scope {
-            namespace: Some(namespace),
-            fields: Some("involvedObject.kind=Pod,type=Warning"),
-            ..Scope::default()
-        };
-        let prefix = owner_name(&self.mold.run);
-        let ours = |event: Event| {
-            event
-                .involved_object
-                .name
-                .starts_with(&prefix)
-                .then_some(event)
-        };
-        EVENTS
-            .list::<Event>(self.api, &scope, deadline, ours)
-            .await
-            .items
-    }
-
-    /// Reads the results of a pod that has ended: from its log, else from its termination message.
-    async fn read(
-        &self,
-        planned: &Planned,
-        status: Option<&Pod>,
-        code: Option<i32>,
-        pod: &mut ProbePod,
-    ) {
-        let transcript = match self.transcript(&planned.object).await {
-            Ok((transcript, foreign)) => {
-                if transcript.results.is_empty() && !transcript.complete {
-                    let code = code.map_or_else(
-                        || "did not end".to_owned(),
-                        |code| format!("ended with exit code {code}"),
-                    );
-                    let wrote = if foreign.is_empty() {
-                        "nothing".to_owned()
-                    } else {
-                        foreign
-                    };
-                    pod.log_error = Some(format!("the agent {code} and wrote {wrote}").into());
-                }
-                transcript
-            }
-            Err(fault) => {
-                let tried = format!("GET {}/log", planned.object.path());
-                pod.log_error = Some(format!("{tried}: {}", fault.says()).into());
-                Transcript::default()
-            }
-        };
-        pod.complete = transcript.complete && !transcript.cut;
-        pod.results = transcript.results;
-        if pod.complete {
-            return;
-        }
-        let message = status
-            .and_then(|pod| pod.status.container_statuses.first())
-            .and_then(|status| status.state.terminated.as_ref())
-            .map_or("", |end| end.message.as_str());
-        let Some(verdict) = Verdict::read(message, &self.nonce) else {
-            return;
-        };
-        for result in verdict.results {
-            let is_new = pod.results.iter().all(|known| known.id != result.id);
-            if is_new && pod.plan.iter().any(|spec| spec.id == result.id) {
-                pod.results.push(result);
-            }
-        }
-        pod.complete =
-            pod.results.len() == verdict.count as usize && pod.results.len() == pod.plan.len();
-    }
-
-    /// The log as a transcript, and the start of it where it is none. A log that is not whole is
-    /// read once more: kubelet may not have caught up with its container.
-    async fn transcript(&self, object: &Object) -> Result<(Transcript, String), Fault> {
-        let limit = MAX_STREAM_BYTES + 1;
-        let path = format!(
-            "{}/log?container={CONTAINER}&limitBytes={limit}",
-            object.path()
-        );
-        let ask = Ask {
-            accept: "*/*",
-            is_patient: false,
-            ..Ask::get(&path)
-        };
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let deadline = Instant::now() + READ;
-            let read = async { self.api.send(&ask, deadline).await?.bytes(limit * 2).await };
-            let outcome = read.await.and_then(|bytes| {
-                let text = String::from_utf8_lossy(&bytes);
-                let transcript = Transcript::read(&text, &self.nonce)
-                    .map_err(|error| Fault::Malformed(error.to_string()))?;
-                Ok((transcript, excerpt(&bytes)))
-            });
-            let is_whole = matches!(&outcome, Ok((transcript, _)) if transcript.complete);
-            if is_whole || tries >= 2 || Instant::now() + PAUSE >= self.end_by {
-                return outcome;
-            }
-            sleep(PAUSE).await;
-        }
-    }
 }
 
 /// How waiting for a pod ended.
@@ -479,24 +289,6 @@ fn given_up(
     )
 }
 
-/// A new look over what was known: pods that are missing now are remembered as missing.
-fn merged(before: &Seen, pods: Vec<Pod>) -> Seen {
-    let mut next = Seen {
-        looks: before.looks + 1,
-        pods: before
-            .pods
-            .iter()
-            .map(|(name, (pod, missing))| (name.clone(), (pod.clone(), missing + 1)))
-            .collect(),
-        events: before.events.clone(),
-    };
-    for pod in pods {
-        next.pods
-            .insert(pod.metadata.name.clone(), (Arc::new(pod), 0));
-    }
-    next
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -524,20 +316,5 @@ mod tests {
                 .message
                 .contains("ContainerCreating")
         );
-    }
-
-    #[test]
-    fn a_pod_that_vanishes_is_remembered_as_missing() {
-        let pod = |name: &str| {
-            let mut pod = Pod::default();
-            name.clone_into(&mut pod.metadata.name);
-            pod
-        };
-        let first = merged(&Seen::default(), vec![pod("a"), pod("b")]);
-        let second = merged(&first, vec![pod("a")]);
-        assert_eq!(second.pods["a"].1, 0);
-        assert_eq!(second.pods["b"].1, 1);
-        let third = merged(&second, vec![pod("b")]);
-        assert_eq!(third.pods["b"].1, 0);
     }
 }

@@ -1,5 +1,7 @@
 //! What a run would do: `--plan`.
 
+use std::collections::BTreeSet;
+
 use eksnet_model::{Gap, Snapshot, Standpoint, Text};
 use eksnet_probe::{PROTOCOL, Plan, ProbeSpec};
 use serde_json::Value;
@@ -10,6 +12,7 @@ use super::launch::Planned;
 use super::manifest::{self, Cast, Owner};
 use super::prepare::prepare;
 use super::stage::{AGENT, mold};
+use crate::cloud::wanted;
 use crate::collect::CollectError;
 use crate::kubernetes::sources::calls_of;
 use crate::{Connection, Request};
@@ -26,9 +29,12 @@ pub struct ProbePlanPreview {
     pub sampled: Text,
     /// Why no pods would be created, where that is so.
     pub gaps: Vec<Gap>,
-    /// Every request, such as `GET /api/v1/nodes`, `AWS ec2:DescribeSubnets` or
+    /// Every request to the Kubernetes API, such as `GET /api/v1/nodes` or
     /// `POST /api/v1/namespaces/default/pods`.
     pub calls: Vec<Text>,
+    /// Every action that AWS is asked for, such as `ec2:DescribeSubnets`, also those that only aiming
+    /// probes takes.
+    pub aws_actions: Vec<Text>,
 }
 
 /// A pod that would be created.
@@ -107,7 +113,18 @@ pub(crate) async fn preview(
         sampled,
         gaps,
         calls,
+        aws_actions: actions_of(request),
     })
+}
+
+fn actions_of(request: &Request) -> Vec<Text> {
+    let sources = wanted(request);
+    let actions: BTreeSet<&str> = sources
+        .iter()
+        .flat_map(|source| source.permission().iam)
+        .copied()
+        .collect();
+    actions.into_iter().map(Text::from).collect()
 }
 
 fn calls_in(namespace: &str, planned: &[&Planned]) -> Vec<Text> {

@@ -19,6 +19,7 @@ mod locate;
 mod options;
 mod paging;
 mod permissions;
+mod reading;
 mod roots;
 mod session;
 

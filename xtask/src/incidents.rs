@@ -1,5 +1,6 @@
 //! How well the plugin does on folders of real incidents: `DIR/*/evidence` against `DIR/*/expected.yaml`.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +10,9 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::build::{cargo, run, target};
+use eksnet_model::{Created, Report, Snapshot, judge};
+use eksnet_triage::render::{self, Style};
+use eksnet_triage::{FailOn, Graph, Input, report};
 
 /// How many diagnoses are looked at.
 const FIRST: usize = 3;
@@ -17,8 +20,11 @@ const FIRST: usize = 3;
 /// What one incident should come to.
 #[derive(Debug, Deserialize)]
 struct Expected {
-    /// Checks of which one must be the first diagnosis.
+    /// Checks of which one must be the first diagnosis; none, where the evidence holds no cause.
     accept: Vec<String>,
+    /// Checks that must not be among the diagnoses, of a near miss.
+    #[serde(default)]
+    deny: Vec<String>,
     /// Whether the evidence alone singles out the cause; where it does not, one among the first three
     /// is enough.
     #[serde(default = "yes")]
@@ -35,6 +41,7 @@ fn yes() -> bool {
 struct Case {
     name: String,
     accept: Vec<String>,
+    deny: Vec<String>,
     determinable: bool,
     /// Checks of the first diagnoses, best first.
     got: Vec<String>,
@@ -66,7 +73,11 @@ impl Case {
     }
 
     fn is_right(&self) -> bool {
+        if self.got.iter().any(|check| self.deny.contains(check)) {
+            return false;
+        }
         match self.rank() {
+            _ if self.accept.is_empty() => true,
             Some(0) => true,
             Some(_) => !self.determinable,
             None => false,
@@ -76,13 +87,6 @@ impl Case {
 
 /// Runs the plugin over every incident below `folder` and prints how it did.
 pub(crate) fn run_all(folder: &Path, json: bool, binary: Option<PathBuf>) -> anyhow::Result<()> {
-    let binary = match binary {
-        Some(binary) => binary,
-        None => {
-            run(cargo().args(["build", "--quiet", "--bin", "kubectl-eksnet"]))?;
-            target().join("debug/kubectl-eksnet")
-        }
-    };
     let mut folders: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .flatten()
@@ -95,7 +99,7 @@ pub(crate) fn run_all(folder: &Path, json: bool, binary: Option<PathBuf>) -> any
     }
     let cases = folders
         .iter()
-        .map(|folder| case(&binary, folder))
+        .map(|folder| case(binary.as_deref(), folder))
         .collect::<anyhow::Result<Vec<Case>>>()?;
     let count = |of: &dyn Fn(&Case) -> bool| cases.iter().filter(|case| of(case)).count();
     let summary = Summary {
@@ -115,46 +119,89 @@ pub(crate) fn run_all(folder: &Path, json: bool, binary: Option<PathBuf>) -> any
     Ok(())
 }
 
-fn case(binary: &Path, folder: &Path) -> anyhow::Result<Case> {
+fn case(binary: Option<&Path>, folder: &Path) -> anyhow::Result<Case> {
     let file = folder.join("expected.yaml");
     let expected: Expected = serde_saphyr::from_str(&fs::read_to_string(&file)?)
         .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
-    let output = Command::new(binary)
-        .args(["doctor", "-o", "json", "--fail-on", "never", "--from"])
-        .arg(folder.join("evidence"))
-        .output()
-        .with_context(|| format!("cannot start {}", binary.display()))?;
-    let mut case = Case {
+    let evidence = folder.join("evidence");
+    let diagnosed = match binary {
+        Some(binary) => by_binary(binary, &evidence),
+        None => here(&evidence),
+    };
+    let (report, error) = match diagnosed {
+        Ok(report) => (report, None),
+        Err(error) => (Value::Null, Some(format!("{error:#}"))),
+    };
+    let mut got = texts(&report["diagnoses"], |diagnosis| {
+        diagnosis["check"].as_str().map(str::to_owned)
+    });
+    got.truncate(FIRST);
+    Ok(Case {
         name: folder
             .file_name()
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned(),
         accept: expected.accept,
+        deny: expected.deny,
         determinable: expected.determinable,
-        got: Vec::new(),
-        unread: Vec::new(),
-        error: None,
+        got,
+        unread: texts(&report["unread"], |file| {
+            Some(format!(
+                "{}: {}",
+                file["path"].as_str()?,
+                file["why"].as_str()?
+            ))
+        }),
+        error,
+    })
+}
+
+/// The report that a built plugin gives.
+fn by_binary(binary: &Path, evidence: &Path) -> anyhow::Result<Value> {
+    let output = Command::new(binary)
+        .args(["doctor", "-o", "json", "--fail-on", "never", "--from"])
+        .arg(evidence)
+        .output()
+        .with_context(|| format!("cannot start {}", binary.display()))?;
+    serde_json::from_slice(&output.stdout)
+        .map_err(|_| anyhow::anyhow!("{}", String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// The report of the crates that the plugin is made of: the same, without the time that it takes to
+/// build what talks to clusters.
+fn here(evidence: &Path) -> anyhow::Result<Value> {
+    Ok(serde_json::to_value(report_of(evidence)?)?)
+}
+
+/// Prints the report on saved evidence, as text.
+pub(crate) fn diagnose(evidence: &Path) -> anyhow::Result<()> {
+    let style = Style {
+        colour: false,
+        unicode: true,
+        width: 120,
+        wide: false,
     };
-    match serde_json::from_slice::<Value>(&output.stdout) {
-        Ok(report) => {
-            case.got = texts(&report["diagnoses"], |diagnosis| {
-                diagnosis["check"].as_str().map(str::to_owned)
-            });
-            case.got.truncate(FIRST);
-            case.unread = texts(&report["unread"], |file| {
-                Some(format!(
-                    "{}: {}",
-                    file["path"].as_str()?,
-                    file["why"].as_str()?
-                ))
-            });
-        }
-        Err(_) => {
-            case.error = Some(String::from_utf8_lossy(&output.stderr).trim().to_owned());
-        }
-    }
-    Ok(case)
+    print!("{}", render::text(&report_of(evidence)?, &style));
+    Ok(())
+}
+
+fn report_of(evidence: &Path) -> anyhow::Result<Report> {
+    let loaded = eksnet_evidence::load(evidence, &eksnet_checks::signatures()?)?;
+    let snapshot: &Snapshot = &loaded.snapshot;
+    let graph = Graph::load()?;
+    Ok(report(Input {
+        snapshot,
+        judged: judge(snapshot, &eksnet_checks::all(), &eksnet_checks::symptoms()),
+        graph: &graph,
+        unread: loaded.unread,
+        timings: BTreeMap::new(),
+        created: Created::default(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        fail_on: FailOn::Never,
+        probes_expected: false,
+        selected: false,
+    }))
 }
 
 fn texts(list: &Value, text: impl Fn(&Value) -> Option<String>) -> Vec<String> {
@@ -169,6 +216,7 @@ fn text(summary: &Summary) -> String {
     let mut out = String::new();
     for case in &summary.of {
         let mark = match case.rank() {
+            _ if case.accept.is_empty() && case.is_right() => "right",
             Some(0) => "first",
             Some(_) => "among",
             None if case.got.is_empty() => "none",

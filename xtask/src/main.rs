@@ -46,9 +46,14 @@ enum Command {
         /// Print JSON.
         #[arg(long)]
         json: bool,
-        /// Plugin to run; built when not given.
+        /// Plugin to run; when not given, the crates that it is made of are called.
         #[arg(long)]
         binary: Option<PathBuf>,
+    },
+    /// Print the report on saved evidence, without building what talks to clusters.
+    Diagnose {
+        /// File or folder.
+        evidence: PathBuf,
     },
     /// Build the static agent and print its path.
     Agent,
@@ -80,6 +85,7 @@ fn main() -> anyhow::Result<()> {
             json,
             binary,
         } => incidents::run_all(&folder, json, binary),
+        Command::Diagnose { evidence } => incidents::diagnose(&evidence),
         Command::Agent => {
             println!("{}", agent::build()?.display());
             Ok(())

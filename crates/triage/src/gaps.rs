@@ -150,7 +150,12 @@ pub(crate) fn all(snapshot: &Snapshot, outcomes: &[(Text, Outcome)]) -> Vec<Gap>
         .value()
         .filter(|run| !run.sampled.is_empty())
         .map(|run| {
-            Gap::new(Source::Probes, Why::Sampled, run.sampled.clone()).closed_by("--nodes all")
+            let gap = Gap::new(Source::Probes, Why::Sampled, run.sampled.clone());
+            // Nothing more can be asked of saved evidence.
+            match snapshot.origin.kind {
+                OriginKind::Cluster => gap.closed_by("--nodes all"),
+                _ => gap,
+            }
         });
     let mut gaps: Vec<Gap> = snapshot
         .gaps()

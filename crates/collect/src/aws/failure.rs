@@ -78,6 +78,10 @@ impl Failure {
             return Self::of_code(action, meta.code(), meta.message());
         }
         let said = chain(error);
+        if not_loaded(error) {
+            let said = "no credentials in the environment, the profile or the metadata service";
+            return Self::new(action, Why::Unauthenticated, said);
+        }
         if credentials(error) {
             return Self::new(action, Why::Unauthenticated, said);
         }
@@ -198,6 +202,20 @@ fn any_source(
         next = error.source();
     }
     false
+}
+
+/// Whether no provider had credentials, as opposed to one that failed.
+fn not_loaded<E, R>(error: &SdkError<E, R>) -> bool
+where
+    E: Error + 'static,
+    R: std::fmt::Debug + 'static,
+{
+    any_source(error, |source| {
+        matches!(
+            source.downcast_ref(),
+            Some(CredentialsError::CredentialsNotLoaded(_))
+        )
+    })
 }
 
 fn credentials<E, R>(error: &SdkError<E, R>) -> bool

@@ -22,12 +22,24 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
 
 /// Standard output of a command in the workspace.
 pub(crate) fn output(command: &mut Command) -> anyhow::Result<String> {
+    output_of(command, &[0])
+}
+
+/// Standard output of a run of the plugin that found something, which is exit code 1.
+pub(crate) fn output_of_findings(command: &mut Command) -> anyhow::Result<String> {
+    output_of(command, &[1])
+}
+
+fn output_of(command: &mut Command, codes: &[i32]) -> anyhow::Result<String> {
     let output = command
         .current_dir(root())
         .output()
         .with_context(|| format!("cannot start {command:?}"))?;
     ensure!(
-        output.status.success(),
+        output
+            .status
+            .code()
+            .is_some_and(|code| codes.contains(&code)),
         "{command:?} failed: {}\n{}",
         output.status,
         String::from_utf8_lossy(&output.stderr)

@@ -259,6 +259,10 @@ pub(crate) enum Format {
     Text,
     /// Text with every proof and every diagnosis in full.
     Wide,
+    /// One line for each diagnosis; nothing when healthy.
+    Short,
+    /// For a ticket.
+    Markdown,
     Json,
 }
 

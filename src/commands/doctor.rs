@@ -78,6 +78,8 @@ fn millis(since: Instant) -> u64 {
 fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
     Ok(match format {
         Format::Json => render::json(report).map_err(anyhow::Error::from)?,
+        Format::Markdown => render::markdown(report),
+        Format::Short => render::short(report),
         Format::Text | Format::Wide => render::text(
             report,
             &Style {

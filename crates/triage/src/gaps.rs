@@ -73,7 +73,7 @@ pub(crate) fn group<'a>(
     groups
 }
 
-fn lacks(gap: &Gap) -> Text {
+pub(crate) fn lacks(gap: &Gap) -> Text {
     match &gap.why {
         Why::Denied(permission) => format!("need {permission}").into(),
         Why::NotRequested | Why::NotInstalled => format!("need {}", gap.source).into(),

@@ -8,7 +8,7 @@ use eksnet_model::{
     Fact, Finding, Gap, Origin, OriginKind, Outcome, Place, Report, Role, Severity, Snapshot,
     Source, Subject, SubjectKind, Time, UnreadFile, Why,
 };
-use eksnet_triage::render::{Style, text};
+use eksnet_triage::render::{Style, markdown, short, text};
 use eksnet_triage::report;
 use support::{closed_port_53, denied, finding, graph, input, judged, low_subnet, pass, snapshot};
 use unicode_width::UnicodeWidthStr;
@@ -287,4 +287,36 @@ fn lines_keep_to_the_page_whatever_a_cluster_holds() {
             assert!(all.len() >= shown.len(), "wide shows no less");
         }
     }
+}
+
+#[test]
+fn a_ticket_has_verdict_proof_timeline_and_what_was_not_seen() {
+    agree("closed-port.md", &markdown(&closed_port()));
+}
+
+#[test]
+fn a_ticket_never_outgrows_the_body_of_an_issue() {
+    let findings = (0..3_000)
+        .map(|at| {
+            let title = format!("Node n-{at} stopped reporting");
+            Finding::new("node/not-ready", Role::Cause, Severity::Error, title)
+                .subject(Subject::node(format!("n-{at}")))
+                .fact(Fact::new(Source::Nodes, "Node", "Ready", "Unknown"))
+        })
+        .collect();
+    let (snapshot, graph) = (snapshot(), graph());
+    let ticket = markdown(&report(input(&snapshot, &graph, judged(findings))));
+    assert!(ticket.len() <= 65_536, "{}", ticket.len());
+    assert!(ticket.contains("left out for length"));
+}
+
+#[test]
+fn the_short_form_is_silent_when_healthy_and_never_when_it_cannot_tell() {
+    assert_eq!(short(&healthy()), "");
+    assert!(short(&inconclusive()).starts_with("inconclusive\t"));
+    let shown = short(&closed_port());
+    assert!(
+        shown.starts_with("critical\tnet/sg-node-dns\tconfirmed\t"),
+        "{shown}"
+    );
 }

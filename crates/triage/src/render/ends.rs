@@ -10,6 +10,17 @@ use crate::render::wrap::width;
 
 /// The cluster on the left, the program on the right; what is known of the cluster's identity.
 pub(crate) fn header(page: &mut Page<'_>, report: &Report) {
+    let program = format!("kubectl-eksnet {}", report.tool.version);
+    let painted = page.style.paint(Ink::Faint, &program);
+    let left = identity(report, page.style.dot());
+    page.edges(0, "", Ink::Strong, &left, (&program, painted));
+    for note in &report.cluster.facts.notes {
+        page.paragraph(Ink::Plain, 6, &format!("note: {note}"));
+    }
+}
+
+/// What is known of the cluster's identity and of the evidence.
+pub(crate) fn identity(report: &Report, dot: &str) -> String {
     let facts = &report.cluster.facts;
     let kind = match facts.eks {
         Some(false) => "Cluster",
@@ -46,12 +57,17 @@ pub(crate) fn header(page: &mut Page<'_>, report: &Report) {
         let minutes = at.get(..16).unwrap_or(&at).replace('T', " ");
         parts.push(format!("as of {minutes} UTC"));
     }
-    let program = format!("kubectl-eksnet {}", report.tool.version);
-    let painted = page.style.paint(Ink::Faint, &program);
-    let left = parts.join(page.style.dot());
-    page.edges(0, "", Ink::Strong, &left, (&program, painted));
-    for note in &facts.notes {
-        page.paragraph(Ink::Plain, 6, &format!("note: {note}"));
+    parts.join(dot)
+}
+
+/// A state of a check, as the count of it is read.
+pub(crate) fn noun(state: OutcomeState) -> &'static str {
+    match state {
+        OutcomeState::Pass => "pass",
+        OutcomeState::Found => "found",
+        OutcomeState::NotApplicable => "not applicable",
+        OutcomeState::Unknown => "unknown",
+        OutcomeState::Crashed => "crashed",
     }
 }
 
@@ -66,16 +82,16 @@ pub(crate) fn footer(page: &mut Page<'_>, report: &Report) {
             .count()
     };
     let mut parts = Vec::new();
-    for (state, noun) in [
-        (OutcomeState::Pass, "pass"),
-        (OutcomeState::Found, "found"),
-        (OutcomeState::NotApplicable, "not applicable"),
-        (OutcomeState::Unknown, "unknown"),
-        (OutcomeState::Crashed, "crashed"),
+    for state in [
+        OutcomeState::Pass,
+        OutcomeState::Found,
+        OutcomeState::NotApplicable,
+        OutcomeState::Unknown,
+        OutcomeState::Crashed,
     ] {
         let count = count(state);
         if count > 0 {
-            parts.push(format!("{count} {noun}"));
+            parts.push(format!("{count} {}", noun(state)));
         }
     }
     let checks = counted(report.outcomes.len(), "check");

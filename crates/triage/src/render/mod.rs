@@ -4,13 +4,18 @@ mod chain;
 mod diagnosis;
 mod ends;
 mod fact;
+mod markdown;
 mod page;
+mod short;
 mod style;
+mod summary;
 mod text;
 mod wrap;
 
 use eksnet_model::{Confidence, Report, Severity, Verdict};
 
+pub use markdown::markdown;
+pub use short::short;
 pub use style::{Ink, Style};
 pub use text::text;
 

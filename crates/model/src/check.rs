@@ -230,6 +230,8 @@ impl<'a> Cx<'a> {
         probes -> ProbeRun = Probes, probes;
         /// Probes run as a workload.
         identity_probes -> ProbeRun = IdentityProbes, identity_probes;
+        /// What people tried by hand and pasted.
+        observations -> crate::Observations = Observations, observations;
     }
 
     pub(crate) fn touched(self) -> BTreeMap<(Source, Text), Touch> {

@@ -33,6 +33,7 @@ pub mod kubernetes;
 mod logs;
 mod names;
 mod node_capacity;
+pub mod observed;
 mod outcome;
 pub mod path;
 mod paths;
@@ -71,6 +72,7 @@ pub use logs::{
 };
 pub use names::{Resolution, Way};
 pub use node_capacity::{Ceiling, NodeUse, unmanaged_interfaces};
+pub use observed::Observations;
 pub use outcome::{Outcome, OutcomeState};
 pub use paths::DnsPath;
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};

@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::kubernetes as k8s;
 use crate::run::see_gap;
-use crate::{ClusterFacts, Evidence, Gap, LogScan, Origin, ProbeRun, Source, Time, aws, iam};
+use crate::{
+    ClusterFacts, Evidence, Gap, LogScan, Observations, Origin, ProbeRun, Source, Time, aws, iam,
+};
 
 /// Everything that is known about one cluster at one time. Immutable once collected.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -25,6 +27,8 @@ pub struct Snapshot {
     pub probes: Evidence<ProbeRun>,
     /// What probes run as a workload met.
     pub identity_probes: Evidence<ProbeRun>,
+    /// What people tried by hand and pasted.
+    pub observations: Evidence<Observations>,
 }
 
 macro_rules! group {
@@ -147,6 +151,7 @@ impl Default for Snapshot {
             aws: Aws::default(),
             probes: Evidence::not_requested(Source::Probes),
             identity_probes: Evidence::not_requested(Source::IdentityProbes),
+            observations: Evidence::not_requested(Source::Observations),
         }
     }
 }
@@ -163,5 +168,6 @@ impl Snapshot {
         self.aws.each_gap(&mut see);
         see_gap(&self.probes, &mut see);
         see_gap(&self.identity_probes, &mut see);
+        see_gap(&self.observations, &mut see);
     }
 }

@@ -135,6 +135,8 @@ sources! {
     Probes = "probe/network", rbac ["" / "pods" ["create" "get" "list" "watch" "delete"], "" / "pods/log" ["get"], "" / "configmaps" ["create" "delete" "get"]], iam [];
     /// Probes run as a workload, with its service account.
     IdentityProbes = "probe/identity", rbac ["" / "pods" ["create" "get" "list" "watch" "delete"], "" / "pods/log" ["get"]], iam [];
+    /// What people tried by hand and pasted: in saved evidence alone.
+    Observations = "hand/observations", rbac [], iam [];
 }
 
 impl Source {

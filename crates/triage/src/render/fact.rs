@@ -6,6 +6,7 @@ use eksnet_model::{Fact, Source, Time};
 pub(crate) fn kind(source: Source) -> &'static str {
     match source {
         Source::Probes | Source::IdentityProbes => "probe",
+        Source::Observations => "tried",
         Source::Logs => "log",
         Source::ConfigMaps
         | Source::NetworkPolicies

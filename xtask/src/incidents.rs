@@ -186,6 +186,22 @@ pub(crate) fn diagnose(evidence: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Prints the snapshot that saved evidence gives, and what was not understood.
+pub(crate) fn show(evidence: &Path) -> anyhow::Result<()> {
+    let loaded = eksnet_evidence::load(evidence, &eksnet_checks::signatures()?)?;
+    let mut snapshot = serde_json::to_value(&loaded.snapshot)?;
+    for group in ["", "/kubernetes", "/aws"] {
+        if let Some(Value::Object(fields)) = snapshot.pointer_mut(group) {
+            fields.retain(|_, value| value.get("gap").is_none() || value.get("value").is_some());
+        }
+    }
+    println!("{}", serde_json::to_string_pretty(&snapshot)?);
+    for file in &loaded.unread {
+        println!("unread: {}: {}", file.path, file.why);
+    }
+    Ok(())
+}
+
 fn report_of(evidence: &Path) -> anyhow::Result<Report> {
     let loaded = eksnet_evidence::load(evidence, &eksnet_checks::signatures()?)?;
     let snapshot: &Snapshot = &loaded.snapshot;

@@ -55,6 +55,11 @@ enum Command {
         /// File or folder.
         evidence: PathBuf,
     },
+    /// Print what is read of saved evidence, as JSON without what is missing.
+    Read {
+        /// File or folder.
+        evidence: PathBuf,
+    },
     /// Build the static agent and print its path.
     Agent,
     /// Write the agent's image as an archive that `docker load`, `podman load` and `ctr images
@@ -86,6 +91,7 @@ fn main() -> anyhow::Result<()> {
             binary,
         } => incidents::run_all(&folder, json, binary),
         Command::Diagnose { evidence } => incidents::diagnose(&evidence),
+        Command::Read { evidence } => incidents::show(&evidence),
         Command::Agent => {
             println!("{}", agent::build()?.display());
             Ok(())

@@ -19,12 +19,12 @@ mod event;
 mod files;
 mod form;
 mod fragment;
+mod hand;
 mod line;
 mod lines;
 mod load;
 mod logs;
 mod metrics;
-mod network;
 mod objects;
 mod prompt;
 mod shown;
@@ -153,7 +153,7 @@ fn finish(mut loader: Loader<'_>, path: &Path) -> Result<Loaded, LoadError> {
             unread: Vec::new(),
         });
     }
-    if loader.understood == 0 {
+    if loader.understood == 0 && loader.readable == 0 {
         let what = match loader.unread.as_slice() {
             [] => "it is empty".to_owned(),
             [one] => format!("{}: {}", one.path, one.why),

@@ -4,8 +4,8 @@ use std::io::{self, BufReader, Read};
 
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
-    BundleError, Component, Evidence, Gap, LogScan, ProbePod, ProbeRun, SignatureSet, Snapshot,
-    Source, Text, UnreadFile, Why,
+    BundleError, Component, Evidence, Gap, LogScan, Observations, ProbePod, ProbeRun, SignatureSet,
+    Snapshot, Source, Text, UnreadFile, Why,
 };
 
 use crate::documents::{Documents, Outcome};
@@ -15,7 +15,7 @@ use crate::lines::{Lines, MAX_LINE_BYTES};
 use crate::shown::Shown;
 use crate::text::TextReader;
 use crate::unpack::Utf16;
-use crate::{tarball, unpack, years, zipped};
+use crate::{hand, tarball, unpack, years, zipped};
 
 /// Longest document that is held in memory, in bytes; longer ones are read as a stream.
 const MAX_HELD: u64 = 16 << 20;
@@ -29,10 +29,13 @@ pub(crate) struct Loader<'s> {
     shown: Shown,
     scans: Vec<LogScan>,
     pods: Vec<ProbePod>,
+    observations: Observations,
     /// What was not understood.
     pub(crate) unread: Vec<UnreadFile>,
     /// Pieces of which something was understood.
     pub(crate) understood: usize,
+    /// Texts that can be read and in which nothing was recognised.
+    pub(crate) readable: usize,
     pieces: usize,
     /// A bundle among the files, which is read alone.
     pub(crate) bundle: Option<(String, Result<Snapshot, BundleError>)>,
@@ -46,8 +49,10 @@ impl<'s> Loader<'s> {
             shown: Shown::default(),
             scans: Vec::new(),
             pods: Vec::new(),
+            observations: Observations::default(),
             unread: Vec::new(),
             understood: 0,
+            readable: 0,
             pieces: 0,
             bundle: None,
         }
@@ -211,11 +216,13 @@ impl<'s> Loader<'s> {
                 (true, None) => "text in which nothing was recognised".to_owned(),
                 (false, _) => unused(&found.unused),
             };
+            self.readable += usize::from(found.is_prose && !claims_document(name));
             self.skip(name, why);
         }
         self.understood += usize::from(found.understood);
         self.scans.extend(found.scans);
         self.pods.extend(found.pod);
+        hand::add(&mut self.observations, found.observations);
         ended
     }
 
@@ -251,6 +258,13 @@ impl<'s> Loader<'s> {
                 ..ProbeRun::default()
             };
             snapshot.probes = partial(run, Source::Probes, "what was tried by hand");
+        }
+        if !self.observations.is_empty() {
+            snapshot.observations = partial(
+                self.observations,
+                Source::Observations,
+                "what was tried by hand",
+            );
         }
         snapshot.cluster.learn(&snapshot.kubernetes);
         (snapshot, self.unread)
@@ -312,6 +326,13 @@ fn unused(kinds: &std::collections::BTreeSet<String>) -> String {
 fn count(number: u64, what: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {what}{plural}")
+}
+
+/// Whether a name promises a document.
+fn claims_document(name: &str) -> bool {
+    [".json", ".yaml", ".yml"]
+        .iter()
+        .any(|end| name.to_ascii_lowercase().ends_with(end))
 }
 
 /// All bytes of a bundle.

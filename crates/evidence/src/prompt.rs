@@ -11,7 +11,7 @@ pub(crate) fn command(text: &str) -> Option<&str> {
     }
     if let Some(command) = text.strip_prefix("# ") {
         // A comment looks the same.
-        return is_program(command).then(|| command.trim());
+        return (is_program(command) || is_program_of_nodes(command)).then(|| command.trim());
     }
     // `user@host:path$ command`, `[user@host path]$ command`, `bash-5.1# command`
     let (prompt, command) = text
@@ -28,9 +28,50 @@ pub(crate) fn command(text: &str) -> Option<&str> {
     is_prompt.then(|| command.trim())
 }
 
+/// The host that a prompt names: `[ec2-user@HOST ~]$`, `root@HOST:/#`; `container` for the bare prompts of
+/// small images.
+pub(crate) fn host(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    if ["/ # ", "~ # ", "/ $ ", "~ $ ", "/app # "]
+        .iter()
+        .any(|start| text.starts_with(start))
+    {
+        return Some("container");
+    }
+    let (prompt, _) = text
+        .split_once("# ")
+        .into_iter()
+        .chain(text.split_once("$ "))
+        .next()?;
+    let (_, host) = prompt.rsplit_once('@')?;
+    let host = host.split([':', ' ', ']', '/']).next()?;
+    (!host.is_empty()).then_some(host)
+}
+
+/// Whether a prompt's host looks like that of a container: a pod's name ends in what Kubernetes appends.
+pub(crate) fn is_in_container(host: &str) -> bool {
+    host == "container" || crate::words::owner(host) != host
+}
+
 /// A bare command line: `kubectl get svc` without a prompt.
 pub(crate) fn bare(text: &str) -> Option<&str> {
     is_program(text).then_some(text)
+}
+
+fn is_program_of_nodes(text: &str) -> bool {
+    let word = text.split_whitespace().next().unwrap_or_default();
+    matches!(
+        word,
+        "ip" | "iptables"
+            | "sysctl"
+            | "cat"
+            | "host"
+            | "nc"
+            | "getent"
+            | "nstat"
+            | "journalctl"
+            | "exit"
+    )
 }
 
 fn is_program(text: &str) -> bool {
@@ -38,7 +79,22 @@ fn is_program(text: &str) -> bool {
     text.contains(' ')
         && matches!(
             word,
-            "kubectl" | "aws" | "dig" | "nslookup" | "host" | "ping" | "curl" | "cat" | "k" | "kc"
+            "kubectl"
+                | "aws"
+                | "dig"
+                | "nslookup"
+                | "ping"
+                | "curl"
+                | "wget"
+                | "k"
+                | "kc"
+                | "tcpdump"
+                | "ethtool"
+                | "conntrack"
+                | "iptables-save"
+                | "traceroute"
+                | "telnet"
+                | "eksctl"
         )
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::ObjectReference;
-use eksnet_model::{Component, LogScan, ProbePod, SignatureSet};
+use eksnet_model::{Component, LogScan, Observations, ProbePod, SignatureSet};
 
 use crate::author;
 use crate::config::Config;
@@ -11,10 +11,10 @@ use crate::describe::Describe;
 use crate::documents::{self, Documents, Outcome};
 use crate::event;
 use crate::fragment::{Fragment, Kind, Step};
+use crate::hand::Hand;
 use crate::line::{Line, plain, starts_record};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
-use crate::network::Network;
 use crate::prompt;
 use crate::shown::Shown;
 use crate::table::Table;
@@ -26,7 +26,7 @@ pub(crate) struct TextReader<'t, 's> {
     documents: &'t mut Documents,
     shown: &'t mut Shown,
     logs: Logs<'s>,
-    network: Network,
+    hand: Hand,
     metrics: Metrics,
     config: Config,
     fragment: Option<Fragment>,
@@ -52,6 +52,10 @@ pub(crate) struct Found {
     pub(crate) no_document: Option<String>,
     pub(crate) scans: Vec<LogScan>,
     pub(crate) pod: Option<ProbePod>,
+    /// What was tried by hand.
+    pub(crate) observations: Observations,
+    /// Whether a line of it has several words: it is something to read.
+    pub(crate) is_prose: bool,
     /// Lines of pods that were too many to keep apart.
     pub(crate) left_out: u64,
 }
@@ -68,7 +72,7 @@ impl<'t, 's> TextReader<'t, 's> {
             documents,
             shown,
             logs: Logs::new(signatures, file.into()),
-            network: Network::new(file),
+            hand: Hand::new(file),
             metrics: Metrics::default(),
             config: Config::default(),
             fragment: None,
@@ -121,13 +125,14 @@ impl<'t, 's> TextReader<'t, 's> {
         if let Some(command) = prompt::command(text).or_else(|| prompt::bare(text)) {
             self.end_block();
             self.namespace = prompt::namespace(command).unwrap_or_default().to_owned();
-            self.network.command(command);
+            self.hand.command(text, command);
             return;
         }
         if text.trim().is_empty() {
             self.table = None;
             return;
         }
+        self.found.is_prose |= text.split_whitespace().nth(2).is_some();
         if !starts_record(text) && self.people(text) {
             self.found.understood = true;
         }
@@ -167,7 +172,7 @@ impl<'t, 's> TextReader<'t, 's> {
             return true;
         }
         // Whether these are understood shows at the end.
-        let _ = self.network.line(text) || self.metrics.line(text) || self.config.line(text);
+        let _ = self.metrics.line(text) || self.hand.line(text) || self.config.line(text);
         false
     }
 
@@ -214,9 +219,9 @@ impl<'t, 's> TextReader<'t, 's> {
         let mut found = self.found;
         found.left_out = self.logs.left_out;
         found.scans = self.logs.finish();
-        found.pod = self.network.finish(self.file);
+        (found.observations, found.pod) = self.hand.finish();
         found.understood |= self.config.finish(self.file, self.shown);
-        found.understood |= found.pod.is_some() || !found.scans.is_empty();
+        found.understood |= !found.observations.is_empty() || !found.scans.is_empty();
         if let Some(metrics) = self.metrics.finish(self.file) {
             self.documents.metrics.push(metrics);
             found.understood = true;

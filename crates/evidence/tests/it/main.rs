@@ -1,6 +1,7 @@
 //! Folders of files as people attach them to tickets, read as a whole.
 
 mod aws;
+mod hand;
 mod hostile;
 mod logs;
 mod network;

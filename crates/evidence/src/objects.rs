@@ -126,11 +126,22 @@ kinds! {
     "PodDisruptionBudget" poddisruptionbudgets: k8s::PodDisruptionBudget = PodDisruptionBudgets ["pdb", "pdbs", "poddisruptionbudgets"];
     "NetworkPolicy" networkpolicies: k8s::NetworkPolicy = NetworkPolicies ["networkpolicies", "networkpolicy", "netpol"];
     "ServiceAccount" serviceaccounts: k8s::ServiceAccount = ServiceAccounts ["serviceaccounts", "serviceaccount", "sa"];
+    "ValidatingWebhookConfiguration" validatingwebhookconfigurations: k8s::WebhookConfiguration = ValidatingWebhooks ["validatingwebhookconfigurations", "validatingwebhookconfiguration"];
+    "MutatingWebhookConfiguration" mutatingwebhookconfigurations: k8s::WebhookConfiguration = MutatingWebhooks ["mutatingwebhookconfigurations", "mutatingwebhookconfiguration"];
+    "APIService" apiservices: k8s::ApiService = ApiServices ["apiservices", "apiservice"];
+    "SecurityGroupPolicy" securitygrouppolicies: k8s::SecurityGroupPolicy = SecurityGroupPolicies ["securitygrouppolicies", "securitygrouppolicy", "sgp"];
     "ENIConfig" eniconfigs: k8s::EniConfig = EniConfigs ["eniconfigs", "eniconfig"];
 }
 
 fn is_cluster_wide(source: Source) -> bool {
-    matches!(source, Source::Nodes | Source::EniConfigs)
+    matches!(
+        source,
+        Source::Nodes
+            | Source::EniConfigs
+            | Source::ValidatingWebhooks
+            | Source::MutatingWebhooks
+            | Source::ApiServices
+    )
 }
 
 /// A Deployment that was written down, not read from a cluster, has no status: that says nothing of its

@@ -192,6 +192,14 @@ impl<'a> Cx<'a> {
         eni_configs -> Vec<k8s::EniConfig> = EniConfigs, kubernetes.eniconfigs;
         /// aws-node's metrics, per node.
         cni_metrics -> Vec<k8s::CniMetrics> = CniMetrics, kubernetes.cni_metrics;
+        /// ValidatingWebhookConfigurations.
+        validating_webhooks -> Vec<k8s::WebhookConfiguration> = ValidatingWebhooks, kubernetes.validatingwebhookconfigurations;
+        /// MutatingWebhookConfigurations.
+        mutating_webhooks -> Vec<k8s::WebhookConfiguration> = MutatingWebhooks, kubernetes.mutatingwebhookconfigurations;
+        /// APIServices.
+        api_services -> Vec<k8s::ApiService> = ApiServices, kubernetes.apiservices;
+        /// SecurityGroupPolicies.
+        security_group_policies -> Vec<k8s::SecurityGroupPolicy> = SecurityGroupPolicies, kubernetes.securitygrouppolicies;
         /// Signature scans of logs.
         logs -> Vec<LogScan> = Logs, kubernetes.logs;
         /// The EKS cluster.
@@ -214,6 +222,8 @@ impl<'a> Cx<'a> {
         network_acls -> Vec<aws::NetworkAcl> = NetworkAcls, aws.network_acls;
         /// Route tables.
         route_tables -> Vec<aws::RouteTable> = RouteTables, aws.route_tables;
+        /// NAT gateways.
+        nat_gateways -> Vec<aws::NatGateway> = NatGateways, aws.nat_gateways;
         /// VPCs.
         vpcs -> Vec<aws::Vpc> = Vpcs, aws.vpcs;
         /// VPC endpoints.

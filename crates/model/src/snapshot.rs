@@ -96,6 +96,14 @@ group! {
         eniconfigs: Vec<k8s::EniConfig> = EniConfigs,
         /// aws-node's metrics, per node.
         cni_metrics: Vec<k8s::CniMetrics> = CniMetrics,
+        /// ValidatingWebhookConfigurations.
+        validatingwebhookconfigurations: Vec<k8s::WebhookConfiguration> = ValidatingWebhooks,
+        /// MutatingWebhookConfigurations.
+        mutatingwebhookconfigurations: Vec<k8s::WebhookConfiguration> = MutatingWebhooks,
+        /// APIServices.
+        apiservices: Vec<k8s::ApiService> = ApiServices,
+        /// SecurityGroupPolicies.
+        securitygrouppolicies: Vec<k8s::SecurityGroupPolicy> = SecurityGroupPolicies,
         /// Signature scans of logs.
         logs: Vec<LogScan> = Logs,
     }
@@ -126,6 +134,8 @@ group! {
         network_acls: Vec<aws::NetworkAcl> = NetworkAcls,
         /// Route tables.
         route_tables: Vec<aws::RouteTable> = RouteTables,
+        /// NAT gateways.
+        nat_gateways: Vec<aws::NatGateway> = NatGateways,
         /// VPCs.
         vpcs: Vec<aws::Vpc> = Vpcs,
         /// VPC endpoints.

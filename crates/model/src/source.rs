@@ -93,6 +93,14 @@ sources! {
     ServiceAccounts = "k8s/serviceaccounts", rbac ["" / "serviceaccounts" ["get" "list"]], iam [];
     /// ENIConfigs of custom networking.
     EniConfigs = "k8s/eniconfigs", rbac ["crd.k8s.amazonaws.com" / "eniconfigs" ["get" "list"]], iam [];
+    /// ValidatingWebhookConfigurations.
+    ValidatingWebhooks = "k8s/validatingwebhookconfigurations", rbac ["admissionregistration.k8s.io" / "validatingwebhookconfigurations" ["get" "list"]], iam [];
+    /// MutatingWebhookConfigurations.
+    MutatingWebhooks = "k8s/mutatingwebhookconfigurations", rbac ["admissionregistration.k8s.io" / "mutatingwebhookconfigurations" ["get" "list"]], iam [];
+    /// APIServices that a Service of the cluster answers.
+    ApiServices = "k8s/apiservices", rbac ["apiregistration.k8s.io" / "apiservices" ["get" "list"]], iam [];
+    /// SecurityGroupPolicies of security groups for pods.
+    SecurityGroupPolicies = "k8s/securitygrouppolicies", rbac ["vpcresources.k8s.aws" / "securitygrouppolicies" ["get" "list"]], iam [];
     /// Logs of the components, through the signature scan.
     Logs = "k8s/logs", rbac ["" / "pods/log" ["get"]], iam [];
     /// aws-node's metrics, through the pod proxy.
@@ -119,6 +127,8 @@ sources! {
     NetworkAcls = "ec2/network-acls", rbac [], iam ["ec2:DescribeNetworkAcls"];
     /// Route tables of the VPC.
     RouteTables = "ec2/route-tables", rbac [], iam ["ec2:DescribeRouteTables"];
+    /// NAT gateways of the VPC.
+    NatGateways = "ec2/nat-gateways", rbac [], iam ["ec2:DescribeNatGateways"];
     /// The VPC and its DNS attributes.
     Vpcs = "ec2/vpcs", rbac [], iam ["ec2:DescribeVpcs", "ec2:DescribeVpcAttribute"];
     /// VPC endpoints.
@@ -149,7 +159,7 @@ impl Source {
         Some(match (service, name) {
             ("k8s", "logs") => "kubectl -n kube-system logs POD --timestamps".to_owned(),
             ("k8s", "cni-metrics") => return None,
-            ("k8s", "nodes" | "eniconfigs") => format!("kubectl get {name} -o json"),
+            ("k8s", "nodes" | "eniconfigs" | "validatingwebhookconfigurations" | "mutatingwebhookconfigurations" | "apiservices") => format!("kubectl get {name} -o json"),
             ("k8s", _) => format!("kubectl get {name} -A -o json"),
             ("sts", _) => "aws sts get-caller-identity --output json".to_owned(),
             ("eks", "cluster") => "aws eks describe-cluster --name CLUSTER --output json".to_owned(),

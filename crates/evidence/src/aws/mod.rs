@@ -105,6 +105,7 @@ lists! {
     "Instances" instances: aws::Instance = Instances, id instance_id, alone [["InstanceId" "InstanceType" "SubnetId"]];
     "InstanceTypes" instance_types: aws::InstanceType = InstanceTypes, id instance_type, alone [["InstanceType" "NetworkInfo"]];
     "RouteTables" route_tables: aws::RouteTable = RouteTables, id route_table_id, alone [["RouteTableId" "Routes"]];
+    "NatGateways" nat_gateways: aws::NatGateway = NatGateways, id nat_gateway_id, alone [["NatGatewayId" "State" "SubnetId"]];
     "VpcEndpoints" vpc_endpoints: aws::VpcEndpoint = VpcEndpoints, id vpc_endpoint_id, alone [["VpcEndpointId" "ServiceName"]];
     "Vpcs" vpcs: aws::Vpc = Vpcs, id vpc_id, alone [["VpcId" "CidrBlock" "DhcpOptionsId"]];
     "DhcpOptions" dhcp_options: aws::DhcpOptions = DhcpOptions, id dhcp_options_id, alone [["DhcpOptionsId" "DhcpConfigurations"]];

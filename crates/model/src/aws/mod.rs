@@ -5,6 +5,7 @@ mod autoscaling;
 mod eks;
 mod instance;
 mod interface;
+mod nat;
 mod security;
 mod vpc;
 
@@ -21,6 +22,7 @@ pub use instance::{
     NetworkInfo, Placement, VCpuInfo,
 };
 pub use interface::{Attachment, Ipv4Prefix, Ipv6Address, NetworkInterface, PrivateIpAddress};
+pub use nat::NatGateway;
 pub use security::{
     CidrIp, CidrIpv6, GroupPair, IpPermission, NaclAssociation, NaclEntry, NetworkAcl, PortRange,
     PrefixList, PrefixListEntry, PrefixListId, SecurityGroup,

@@ -4,6 +4,7 @@
 //! Fields that may hold secrets are dropped when an object is read (see [`crate::kept_annotation`]
 //! and [`crate::kept_env_value`]).
 
+mod calls;
 mod event;
 mod meta;
 mod metrics;
@@ -13,6 +14,11 @@ mod pod;
 mod policy;
 mod workload;
 
+pub use calls::{
+    ApiService, ApiServiceSpec, ApiServiceStatus, GroupIds, SecurityGroupPolicy,
+    SecurityGroupPolicySpec, ServiceReference, Webhook, WebhookClientConfig, WebhookConfiguration,
+    WebhookRule,
+};
 pub use event::{Event, ObjectReference, Series};
 pub use meta::{LabelSelector, LabelSelectorRequirement, Meta, OwnerReference};
 pub use metrics::CniMetrics;

@@ -177,36 +177,78 @@ impl Limits {
 /// Addresses that one more node takes, as soon as its first pod runs, from the subnet that its pods'
 /// addresses are from. Its own address is part of it, except with custom networking: that one is from
 /// the node's subnet then, and the only one from there.
-///
-/// Rule: `WARM_ENI_TARGET` keeps whole interfaces spare, `WARM_IP_TARGET` and `MINIMUM_IP_TARGET`
-/// single addresses, `WARM_PREFIX_TARGET` whole prefixes:
-/// <https://github.com/aws/amazon-vpc-cni-k8s/blob/master/docs/eni-and-ip-target.md> (read 2026-05).
 #[must_use]
 pub fn addresses_of_a_new_node(settings: &CniSettings, limits: &Limits, mode: Mode) -> u32 {
-    let per_eni = limits.ipv4.saturating_sub(1).max(1);
-    let most = limits
-        .enis_allowed(mode)
-        .saturating_sub(u32::from(mode.custom_networking))
-        .max(1);
-    let targets = settings.warm_ips.or(settings.minimum_ips).map(|_| {
-        let warm = settings.warm_ips.unwrap_or(0) + 1;
-        warm.max(settings.minimum_ips.unwrap_or(0))
-    });
-    // Besides what pods use, each interface takes an address of its own.
-    match (mode.prefixes, targets) {
-        (true, targets) => {
+    Held::by_a_node(settings, limits, mode, 1, None).of_subnet()
+}
+
+/// What ipamd holds on a node, of the interfaces that carry pods.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// Interfaces, each with an address of its own.
+    pub enis: u32,
+    /// Addresses for pods; of prefixes sixteen each.
+    pub addresses: u32,
+}
+
+impl Held {
+    /// What ipamd holds while `pods` pods have an address, the warm stock included; `kubelet` is the
+    /// kubelet's maximum of pods, at which the stock stops to grow (since 1.16.3).
+    ///
+    /// Rule: `WARM_ENI_TARGET` keeps whole interfaces spare, `WARM_IP_TARGET` and `MINIMUM_IP_TARGET`
+    /// single addresses, `WARM_PREFIX_TARGET` whole prefixes:
+    /// <https://github.com/aws/amazon-vpc-cni-k8s/blob/master/docs/eni-and-ip-target.md> (read 2026-05).
+    #[must_use]
+    pub fn by_a_node(
+        settings: &CniSettings,
+        limits: &Limits,
+        mode: Mode,
+        pods: u32,
+        kubelet: Option<u32>,
+    ) -> Self {
+        let slots = limits.ipv4.saturating_sub(1).max(1);
+        let taken = u32::from(mode.custom_networking) + u32::from(mode.trunk);
+        let enis = limits.enis_allowed(mode).saturating_sub(taken).max(1);
+        let most = enis * slots;
+        let targets = settings.warm_ips.or(settings.minimum_ips).map(|_| {
+            let warm = pods.saturating_add(settings.warm_ips.unwrap_or(0));
+            warm.max(settings.minimum_ips.unwrap_or(0))
+        });
+        let kubelet = kubelet.unwrap_or(u32::MAX).max(pods);
+        if mode.prefixes {
             let prefixes = match targets {
                 Some(ips) => ips.div_ceil(PREFIX),
-                None => settings.warm_prefixes.unwrap_or(1) + 1,
+                None => pods.div_ceil(PREFIX) + settings.warm_prefixes.unwrap_or(1),
             };
-            let prefixes = prefixes.min(most * per_eni);
-            prefixes * PREFIX + prefixes.div_ceil(per_eni)
+            let prefixes = prefixes.min(kubelet.div_ceil(PREFIX)).min(most);
+            return Self {
+                enis: prefixes.div_ceil(slots).max(1),
+                addresses: prefixes * PREFIX,
+            };
         }
-        (false, Some(ips)) => {
-            let ips = ips.min(most * per_eni);
-            ips + ips.div_ceil(per_eni)
+        match targets {
+            Some(ips) => {
+                let ips = ips.min(kubelet).min(most);
+                Self {
+                    enis: ips.div_ceil(slots).max(1),
+                    addresses: ips,
+                }
+            }
+            None => {
+                let wanted = pods.div_ceil(slots).saturating_add(settings.warm_enis);
+                let held = wanted.min(kubelet.div_ceil(slots)).clamp(1, enis);
+                Self {
+                    enis: held,
+                    addresses: held * slots,
+                }
+            }
         }
-        (false, None) => (1 + settings.warm_enis).min(most) * limits.ipv4,
+    }
+
+    /// Addresses that this takes from the subnet.
+    #[must_use]
+    pub fn of_subnet(self) -> u32 {
+        self.addresses + self.enis
     }
 }
 
@@ -221,6 +263,11 @@ pub fn addresses_of_one_step(settings: &CniSettings, limits: &Limits, mode: Mode
     } else {
         limits.ipv4
     }
+}
+
+/// Every instance type of the table, by name.
+pub fn known_types() -> impl Iterator<Item = (&'static str, Limits)> {
+    table().iter().map(|(name, limits)| (*name, *limits))
 }
 
 fn table() -> &'static BTreeMap<&'static str, Limits> {

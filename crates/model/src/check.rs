@@ -228,6 +228,8 @@ impl<'a> Cx<'a> {
         vpcs -> Vec<aws::Vpc> = Vpcs, aws.vpcs;
         /// VPC endpoints.
         vpc_endpoints -> Vec<aws::VpcEndpoint> = VpcEndpoints, aws.vpc_endpoints;
+        /// CIDR reservations of subnets.
+        subnet_cidr_reservations -> Vec<aws::SubnetCidrReservation> = SubnetCidrReservations, aws.subnet_cidr_reservations;
         /// DHCP options.
         dhcp_options -> Vec<aws::DhcpOptions> = DhcpOptions, aws.dhcp_options;
         /// Prefix lists.

@@ -57,39 +57,109 @@ impl CniSettings {
             one.metadata.namespace == "kube-system" && one.metadata.name == "aws-node"
         })?;
         let running = Running::of(Component::AwsNode, &aws_node.spec.template.spec)?;
-        let on = |name: &str| {
-            running
-                .env(name)
-                .is_some_and(|value| value.eq_ignore_ascii_case("true"))
-        };
-        let number = |name: &str| running.env(name)?.trim().parse::<u32>().ok();
-        let key = |name: &str| {
-            let value = running.env(name).filter(|value| !value.is_empty());
-            value.unwrap_or("k8s.amazonaws.com/eniConfig").to_owned()
-        };
         let version = running.version();
-        Some(Self {
+        let mut settings = Self {
             version,
-            custom_networking: on("AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG"),
-            prefix_delegation: on("ENABLE_PREFIX_DELEGATION"),
-            pod_eni: on("ENABLE_POD_ENI"),
-            ipv6: on("ENABLE_IPv6"),
-            subnet_discovery: match running.env("ENABLE_SUBNET_DISCOVERY") {
-                Some(value) => value.eq_ignore_ascii_case("true"),
-                None => version.is_none_or(|version| version >= (1, 18)),
-            },
+            subnet_discovery: version.is_none_or(|version| version >= (1, 18)),
+            ..Self::default()
+        };
+        for name in Self::NAMES {
+            if let Some(value) = running.env(name) {
+                // What is no value of its kind, the CNI takes for unset too.
+                let _ = settings.set(name, value);
+            }
+        }
+        Some(settings)
+    }
+
+    /// Names of the variables that [`CniSettings::set`] takes.
+    pub const NAMES: [&'static str; 13] = [
+        "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG",
+        "ENABLE_PREFIX_DELEGATION",
+        "ENABLE_POD_ENI",
+        "ENABLE_IPv6",
+        "ENABLE_SUBNET_DISCOVERY",
+        "MAX_ENI",
+        "WARM_ENI_TARGET",
+        "WARM_IP_TARGET",
+        "MINIMUM_IP_TARGET",
+        "WARM_PREFIX_TARGET",
+        "MANAGE_UNTAGGED_ENI",
+        "ENI_CONFIG_ANNOTATION_DEF",
+        "ENI_CONFIG_LABEL_DEF",
+    ];
+
+    /// Sets what the variable of that name sets.
+    ///
+    /// # Errors
+    /// A sentence, for a variable that is none of [`CniSettings::NAMES`] and for a value that is none
+    /// of its kind; nothing is changed then.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let flag = || {
+            value
+                .trim()
+                .to_ascii_lowercase()
+                .parse::<bool>()
+                .map_err(|_| format!("{name} is true or false, not {value:?}"))
+        };
+        let number = || {
+            value
+                .trim()
+                .parse::<u32>()
+                .map_err(|_| format!("{name} is a number, not {value:?}"))
+        };
+        let key = || {
+            let key = if value.is_empty() { ENI_CONFIG } else { value };
+            key.to_owned()
+        };
+        match name {
+            "AWS_VPC_K8S_CNI_CUSTOM_NETWORK_CFG" => self.custom_networking = flag()?,
+            "ENABLE_PREFIX_DELEGATION" => self.prefix_delegation = flag()?,
+            "ENABLE_POD_ENI" => self.pod_eni = flag()?,
+            "ENABLE_IPv6" => self.ipv6 = flag()?,
+            "ENABLE_SUBNET_DISCOVERY" => self.subnet_discovery = flag()?,
             // Zero and negative numbers mean the instance type's own limit.
-            max_enis: number("MAX_ENI").filter(|most| *most >= 1),
-            warm_enis: number("WARM_ENI_TARGET").unwrap_or(1),
-            warm_ips: number("WARM_IP_TARGET").filter(|n| *n > 0),
-            minimum_ips: number("MINIMUM_IP_TARGET").filter(|n| *n > 0),
-            warm_prefixes: number("WARM_PREFIX_TARGET"),
-            manages_untagged: running
-                .env("MANAGE_UNTAGGED_ENI")
-                .is_none_or(|value| !value.eq_ignore_ascii_case("false")),
-            eni_config_annotation: key("ENI_CONFIG_ANNOTATION_DEF"),
-            eni_config_label: key("ENI_CONFIG_LABEL_DEF"),
-        })
+            "MAX_ENI" => self.max_enis = number().ok().filter(|most| *most >= 1),
+            "WARM_ENI_TARGET" => self.warm_enis = number()?,
+            "WARM_IP_TARGET" => self.warm_ips = Some(number()?).filter(|n| *n > 0),
+            "MINIMUM_IP_TARGET" => self.minimum_ips = Some(number()?).filter(|n| *n > 0),
+            "WARM_PREFIX_TARGET" => self.warm_prefixes = Some(number()?),
+            "MANAGE_UNTAGGED_ENI" => self.manages_untagged = flag()?,
+            "ENI_CONFIG_ANNOTATION_DEF" => self.eni_config_annotation = key(),
+            "ENI_CONFIG_LABEL_DEF" => self.eni_config_label = key(),
+            _ => {
+                return Err(format!(
+                    "{name} is no variable of the VPC CNI that changes capacity: {}",
+                    Self::NAMES.join(", ")
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Key of the annotation and of the label that name a node's ENIConfig.
+const ENI_CONFIG: &str = "k8s.amazonaws.com/eniConfig";
+
+impl Default for CniSettings {
+    /// What holds where nothing is set, in a current version.
+    fn default() -> Self {
+        Self {
+            version: None,
+            custom_networking: false,
+            prefix_delegation: false,
+            pod_eni: false,
+            ipv6: false,
+            subnet_discovery: true,
+            max_enis: None,
+            warm_enis: 1,
+            warm_ips: None,
+            minimum_ips: None,
+            warm_prefixes: None,
+            manages_untagged: true,
+            eni_config_annotation: ENI_CONFIG.to_owned(),
+            eni_config_label: ENI_CONFIG.to_owned(),
+        }
     }
 }
 
@@ -136,5 +206,21 @@ mod tests {
         assert!(settings.prefix_delegation && settings.custom_networking && !settings.pod_eni);
         assert_eq!((settings.max_enis, settings.warm_ips), (None, Some(5)));
         assert_eq!(CniSettings::of(&[]), None);
+        let wrong = serde_json::json!([{"name": "WARM_ENI_TARGET", "value": "x"}, {"name": "ENABLE_POD_ENI", "value": ""}]);
+        let settings = CniSettings::of(&aws_node("x/amazon-k8s-cni:v1.20.1", wrong)).unwrap();
+        assert_eq!(
+            (settings.warm_enis, settings.pod_eni),
+            (1, false),
+            "the default holds"
+        );
+    }
+
+    #[test]
+    fn a_variable_that_changes_nothing_is_refused_by_name() {
+        let mut settings = CniSettings::default();
+        let error = settings.set("WARM_IPS", "5").unwrap_err();
+        assert!(error.contains("WARM_IPS") && error.contains("WARM_IP_TARGET"));
+        assert!(settings.set("WARM_IP_TARGET", "many").is_err());
+        assert_eq!(settings, CniSettings::default());
     }
 }

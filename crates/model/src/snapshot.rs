@@ -126,6 +126,8 @@ group! {
         instance_types: Vec<aws::InstanceType> = InstanceTypes,
         /// Subnets.
         subnets: Vec<aws::Subnet> = Subnets,
+        /// CIDR reservations of subnets.
+        subnet_cidr_reservations: Vec<aws::SubnetCidrReservation> = SubnetCidrReservations,
         /// Network interfaces.
         network_interfaces: Vec<aws::NetworkInterface> = NetworkInterfaces,
         /// Security groups.

@@ -119,6 +119,8 @@ sources! {
     InstanceTypes = "ec2/instance-types", rbac [], iam ["ec2:DescribeInstanceTypes"];
     /// Subnets of the VPC.
     Subnets = "ec2/subnets", rbac [], iam ["ec2:DescribeSubnets"];
+    /// CIDR reservations of the subnets.
+    SubnetCidrReservations = "ec2/subnet-cidr-reservations", rbac [], iam ["ec2:GetSubnetCidrReservations"];
     /// Network interfaces of the VPC.
     NetworkInterfaces = "ec2/network-interfaces", rbac [], iam ["ec2:DescribeNetworkInterfaces"];
     /// Security groups of the VPC, with their rules.
@@ -165,6 +167,7 @@ impl Source {
             ("eks", "cluster") => "aws eks describe-cluster --name CLUSTER --output json".to_owned(),
             ("eks", "nodegroups") => "aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name NAME --output json".to_owned(),
             ("eks", _) => format!("aws eks list-{name} --cluster-name CLUSTER --output json"),
+            ("ec2", "subnet-cidr-reservations") => "aws ec2 get-subnet-cidr-reservations --subnet-id ID --output json".to_owned(),
             ("ec2", "prefix-lists") => "aws ec2 get-managed-prefix-list-entries --prefix-list-id ID --output json".to_owned(),
             ("ec2", _) => pascal(name),
             ("autoscaling", _) => "aws autoscaling describe-auto-scaling-groups --output json".to_owned(),

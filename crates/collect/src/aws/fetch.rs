@@ -25,7 +25,7 @@ pub struct AwsEvidence {
 }
 
 /// What sources need of each other.
-const HANGS_ON: [(Source, &[Source]); 5] = [
+const HANGS_ON: [(Source, &[Source]); 6] = [
     (Source::InstanceTypes, &[Source::Instances]),
     (Source::AutoScalingGroups, &[Source::Subnets]),
     (
@@ -33,6 +33,7 @@ const HANGS_ON: [(Source, &[Source]); 5] = [
         &[Source::SecurityGroups, Source::RouteTables],
     ),
     (Source::DhcpOptions, &[Source::Vpcs]),
+    (Source::SubnetCidrReservations, &[Source::Subnets]),
     (
         Source::SimulatedPolicies,
         &[

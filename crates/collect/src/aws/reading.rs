@@ -38,8 +38,11 @@ impl<'a> Reading<'a> {
                 self.groups_of_region(),
             );
             let groups = self.groups_of_cluster(groups, &nodegroups, &subnets);
-            let types = self.instance_types(&instances, &nodegroups, &groups).await;
-            (nodegroups, instances, subnets, groups, types)
+            let (types, reservations) = tokio::join!(
+                self.instance_types(&instances, &nodegroups, &groups),
+                self.cidr_reservations(&subnets),
+            );
+            (nodegroups, instances, subnets, groups, types, reservations)
         });
         let rules = Box::pin(async {
             let (groups, tables) = tokio::join!(
@@ -87,6 +90,7 @@ impl<'a> Reading<'a> {
             aws.subnets,
             aws.auto_scaling_groups,
             aws.instance_types,
+            aws.subnet_cidr_reservations,
         ) = members;
         (aws.security_groups, aws.route_tables, aws.prefix_lists) = rules;
         (aws.vpcs, aws.dhcp_options) = dns;
@@ -263,6 +267,20 @@ impl<'a> Reading<'a> {
             })
             .await;
         self.hanging_on(Source::PrefixLists, found, &[groups.gap(), tables.gap()])
+    }
+
+    async fn cidr_reservations(
+        &self,
+        subnets: &Evidence<Vec<aws::Subnet>>,
+    ) -> Evidence<Vec<aws::SubnetCidrReservation>> {
+        let ids: Vec<String> = each(subnets).map(|one| one.subnet_id.clone()).collect();
+        let at = self.deadline;
+        let found = self
+            .of_ec2(Source::SubnetCidrReservations, |ec2| async {
+                ec2.fetch_cidr_reservations(&ids, at).await
+            })
+            .await;
+        self.hanging_on(Source::SubnetCidrReservations, found, &[subnets.gap()])
     }
 
     async fn dhcp_options(

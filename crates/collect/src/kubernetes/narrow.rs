@@ -1,17 +1,19 @@
 //! Drops what no check reads, so that memory stays flat on large clusters.
 
 use eksnet_model::Component;
-use eksnet_model::kubernetes::Pod;
+use eksnet_model::kubernetes::{Affinity, Pod};
 
 /// A pod as it is kept: whole where it runs a component, is in trouble or calls AWS; of all others
-/// what places it in the network: names, labels, owner, node, addresses and readiness.
+/// what places it in the network: names, labels, owner, node, addresses and readiness; and what
+/// the scheduler counts of it.
 #[allow(clippy::unnecessary_wraps)] // the form that lists want: others drop items
 pub(crate) fn pod(mut pod: Pod) -> Option<Pod> {
     if is_detailed(&pod) {
         return Some(pod);
     }
-    pod.spec.containers = Vec::new();
-    pod.spec.init_containers = Vec::new();
+    pod.spec.drop_containers();
+    pod.spec.topology_spread_constraints = Vec::new();
+    keep_repulsion(&mut pod);
     pod.spec.tolerations = Vec::new();
     pod.spec.node_selector.clear();
     pod.status.container_statuses = Vec::new();
@@ -22,6 +24,21 @@ pub(crate) fn pod(mut pod: Pod) -> Option<Pod> {
     pod.status.conditions.shrink_to_fit();
     pod.metadata.owner_references.shrink_to_fit();
     Some(pod)
+}
+
+/// Of what a pod demands of its neighbours, the part that still holds once it runs: whom it keeps away.
+fn keep_repulsion(pod: &mut Pod) {
+    let repels = |affinity: &Box<Affinity>| {
+        affinity
+            .pod_anti_affinity
+            .as_ref()
+            .is_some_and(|anti| !anti.required.is_empty())
+    };
+    pod.spec.affinity = pod.spec.affinity.take().filter(repels);
+    if let Some(affinity) = &mut pod.spec.affinity {
+        affinity.node_affinity = None;
+        affinity.pod_affinity = None;
+    }
 }
 
 fn is_detailed(pod: &Pod) -> bool {

@@ -22,7 +22,7 @@ fn gaps(found: &AwsEvidence) -> Vec<Gap> {
 
 #[tokio::test]
 async fn every_denied_action_is_a_gap_of_its_source_that_names_what_closes_it() {
-    let cases: [(&str, &str, Source); 16] = [
+    let cases: [(&str, &str, Source); 17] = [
         ("eks", "ListNodegroups", Source::Nodegroups),
         ("eks", "DescribeNodegroup", Source::Nodegroups),
         (
@@ -38,6 +38,11 @@ async fn every_denied_action_is_a_gap_of_its_source_that_names_what_closes_it() 
         ("ec2", "DescribeInstances", Source::Instances),
         ("ec2", "DescribeInstanceTypes", Source::InstanceTypes),
         ("ec2", "DescribeSubnets", Source::Subnets),
+        (
+            "ec2",
+            "GetSubnetCidrReservations",
+            Source::SubnetCidrReservations,
+        ),
         (
             "ec2",
             "DescribeNetworkInterfaces",

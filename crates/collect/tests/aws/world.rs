@@ -244,6 +244,11 @@ fn ec2(aws: &FakeAws) {
     });
     aws.answer(
         "ec2",
+        "GetSubnetCidrReservations",
+        json!({"subnetIpv4CidrReservationSet": []}),
+    );
+    aws.answer(
+        "ec2",
         "GetManagedPrefixListEntries",
         json!({"entrySet": [{"cidr": "192.0.2.0/24"}]}),
     );

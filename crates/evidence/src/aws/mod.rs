@@ -99,6 +99,7 @@ macro_rules! lists {
 
 lists! {
     "Subnets" subnets: aws::Subnet = Subnets, id subnet_id, alone [["SubnetId" "CidrBlock" "AvailabilityZone"] ["SubnetId" "AvailableIpAddressCount"]];
+    "SubnetIpv4CidrReservations" subnet_cidr_reservations: aws::SubnetCidrReservation = SubnetCidrReservations, id subnet_cidr_reservation_id, alone [["SubnetCidrReservationId" "Cidr"]];
     "NetworkInterfaces" network_interfaces: aws::NetworkInterface = NetworkInterfaces, id network_interface_id, alone [["NetworkInterfaceId" "SubnetId" "PrivateIpAddress"]];
     "SecurityGroups" security_groups: aws::SecurityGroup = SecurityGroups, id group_id, alone [["GroupId" "IpPermissions"]];
     "NetworkAcls" network_acls: aws::NetworkAcl = NetworkAcls, id network_acl_id, alone [["NetworkAclId" "Entries"]];

@@ -29,7 +29,8 @@ pub use security::{
 };
 pub use vpc::{
     CidrBlockAssociation, CidrBlockState, DhcpConfiguration, DhcpOptions, DhcpValue, DnsEntry,
-    GroupIdentifier, Route, RouteTable, RouteTableAssociation, Subnet, Vpc, VpcEndpoint,
+    GroupIdentifier, Route, RouteTable, RouteTableAssociation, Subnet, SubnetCidrReservation, Vpc,
+    VpcEndpoint,
 };
 
 /// A tag.

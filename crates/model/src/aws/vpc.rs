@@ -103,6 +103,24 @@ pub struct Subnet {
     pub tags: Vec<Tag>,
 }
 
+/// A range of a subnet that is set aside.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct SubnetCidrReservation {
+    /// Id.
+    #[serde(deserialize_with = "null_is_default")]
+    pub subnet_cidr_reservation_id: String,
+    /// Subnet.
+    #[serde(deserialize_with = "null_is_default")]
+    pub subnet_id: String,
+    /// The range.
+    #[serde(deserialize_with = "null_is_default")]
+    pub cidr: String,
+    /// `prefix`: only prefixes are given out of it. `explicit`: nothing is, unless asked for by address.
+    #[serde(deserialize_with = "null_is_default")]
+    pub reservation_type: String,
+}
+
 /// A route table.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase", default)]

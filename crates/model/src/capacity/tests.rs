@@ -167,22 +167,7 @@ fn every_row_of_the_table_is_read() {
 }
 
 fn settings(change: impl Fn(&mut CniSettings)) -> CniSettings {
-    let mut settings = CniSettings {
-        version: None,
-        custom_networking: false,
-        prefix_delegation: false,
-        pod_eni: false,
-        ipv6: false,
-        subnet_discovery: true,
-        max_enis: None,
-        warm_enis: 1,
-        warm_ips: None,
-        minimum_ips: None,
-        warm_prefixes: None,
-        manages_untagged: true,
-        eni_config_annotation: String::new(),
-        eni_config_label: String::new(),
-    };
+    let mut settings = CniSettings::default();
     change(&mut settings);
     settings
 }
@@ -238,4 +223,88 @@ fn prefixes_need_a_known_hypervisor() {
         ..limits("m5.large")
     };
     assert_eq!(Mode::of(&on, &unknown), None);
+}
+
+#[test]
+fn a_full_node_holds_what_its_pods_use_and_no_stock_beyond_the_kubelets_maximum() {
+    let held = |name: &str, pods, kubelet, change: &dyn Fn(&mut CniSettings)| {
+        let settings = settings(change);
+        let limits = limits(name);
+        let mode = Mode::of(&settings, &limits).unwrap();
+        let held = Held::by_a_node(&settings, &limits, mode, pods, kubelet);
+        (held.enis, held.addresses)
+    };
+    let plain = |_: &mut CniSettings| ();
+    assert_eq!(held("c5.xlarge", 56, Some(58), &plain), (4, 56));
+    assert_eq!(held("c5.xlarge", 14, Some(58), &plain), (2, 28));
+    assert_eq!(held("c5.xlarge", 15, Some(58), &plain), (3, 42));
+    // 4 x 29 addresses are more than the kubelet's 110 pods: no fifth interface.
+    assert_eq!(held("c5.4xlarge", 108, Some(110), &plain), (4, 116));
+    assert_eq!(held("c5.4xlarge", 108, None, &plain), (5, 145));
+    let prefixes = |s: &mut CniSettings| s.prefix_delegation = true;
+    assert_eq!(held("m5.large", 108, Some(110), &prefixes), (1, 112));
+    assert_eq!(held("m5.large", 0, Some(110), &prefixes), (1, 16));
+    let few = |s: &mut CniSettings| s.warm_ips = Some(2);
+    assert_eq!(held("m5.large", 9, Some(29), &few), (2, 11));
+    let trunk = |s: &mut CniSettings| s.pod_eni = true;
+    assert_eq!(held("m5.large", 18, Some(29), &trunk), (2, 18));
+}
+
+/// The public table, read by other code than the program's.
+#[test]
+fn every_type_has_the_limits_that_aws_publishes() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../../shared/data/instance-eni-limits.csv");
+    let Ok(text) = std::fs::read_to_string(&path) else {
+        eprintln!("left out: no table of limits beside the project");
+        return;
+    };
+    let mut rows = 0;
+    for line in text.lines().skip(1) {
+        let cells: Vec<&str> = line.split(',').collect();
+        let [
+            name,
+            vcpus,
+            enis,
+            _,
+            ipv4,
+            _,
+            hypervisor,
+            bare,
+            trunking,
+            branch,
+        ] = cells.as_slice()
+        else {
+            panic!("{line}");
+        };
+        let known = Limits::of(name, &[]).unwrap_or_else(|| panic!("{name} is missing"));
+        let shown = |number: Option<u32>| number.map(|n| n.to_string()).unwrap_or_default();
+        let flag = |flag: Option<bool>| flag.map(|f| f.to_string()).unwrap_or_default();
+        let prefixes = match (*hypervisor, *bare) {
+            ("nitro", _) | (_, "true") => "true",
+            ("xen", _) => "false",
+            _ => "",
+        };
+        assert_eq!(
+            (
+                shown(known.vcpus),
+                known.enis.to_string(),
+                known.ipv4.to_string(),
+                flag(known.prefixes),
+                flag(known.trunk),
+                shown(known.branch_enis)
+            ),
+            (
+                (*vcpus).to_owned(),
+                (*enis).to_owned(),
+                (*ipv4).to_owned(),
+                prefixes.to_owned(),
+                (*trunking).to_owned(),
+                (*branch).to_owned()
+            ),
+            "{name}"
+        );
+        rows += 1;
+    }
+    assert_eq!(rows, known_types().count());
 }

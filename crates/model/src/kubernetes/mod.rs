@@ -4,6 +4,7 @@
 //! Fields that may hold secrets are dropped when an object is read (see [`crate::kept_annotation`]
 //! and [`crate::kept_env_value`]).
 
+mod affinity;
 mod calls;
 mod event;
 mod meta;
@@ -12,8 +13,14 @@ mod network;
 mod node;
 mod pod;
 mod policy;
+mod quantity;
+mod requests;
 mod workload;
 
+pub use affinity::{
+    Affinity, NodeAffinity, NodeSelector, NodeSelectorTerm, PodAffinity, PodAffinityTerm,
+    TopologySpreadConstraint,
+};
 pub use calls::{
     ApiService, ApiServiceSpec, ApiServiceStatus, GroupIds, SecurityGroupPolicy,
     SecurityGroupPolicySpec, ServiceReference, Webhook, WebhookClientConfig, WebhookConfiguration,
@@ -35,6 +42,8 @@ pub use policy::{
     IntOrString, IpBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule,
     NetworkPolicySpec, PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus,
 };
+pub use quantity::{bytes, milli_cpu};
+pub use requests::PodRequests;
 pub use workload::{
     ConfigMap, DaemonSet, DaemonSetStatus, Deployment, DeploymentSpec, DeploymentStatus, Lease,
     LeaseSpec, PodTemplate, ServiceAccount, WorkloadCondition, WorkloadSpec,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::Meta;
 use super::meta::null_is_default;
+use super::{Affinity, Meta, PodRequests, TopologySpreadConstraint};
 use crate::{Time, kept_env_value, scrubbed_argument};
 
 /// A pod, in the parts that checks read.
@@ -78,6 +78,27 @@ pub struct PodSpec {
         deserialize_with = "null_is_default"
     )]
     pub priority_class_name: String,
+    /// What it demands of nodes and neighbours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub affinity: Option<Box<Affinity>>,
+    /// How its kind is spread.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Requests of the pod as a whole, which come before those of its containers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Box<Resources>>,
+    /// What the scheduler counts of it, of a pod whose containers were dropped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requested: Option<PodRequests>,
+    /// What its runtime class adds.
+    #[serde(
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub overhead: BTreeMap<String, String>,
 }
 
 /// A toleration.
@@ -128,6 +149,12 @@ pub struct Container {
     /// Requests and limits.
     #[serde(deserialize_with = "null_is_default")]
     pub resources: Resources,
+    /// `Always` on an init container makes it a sidecar.
+    #[serde(
+        skip_serializing_if = "String::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub restart_policy: String,
 }
 
 /// An environment variable.

@@ -112,6 +112,24 @@ impl Ec2 {
             .await
     }
 
+    /// CIDR reservations of subnets.
+    pub(crate) async fn fetch_cidr_reservations(
+        &self,
+        subnets: &[String],
+        deadline: Instant,
+    ) -> Gathered<aws::SubnetCidrReservation> {
+        let lists = subnets.iter().map(|id| {
+            let query = Query::new("GetSubnetCidrReservations").with("SubnetId", id);
+            self.list(query, deadline, vpc::cidr_reservations)
+        });
+        let mut gathered = Gathered::default();
+        gathered.add(Ok([]));
+        for answer in side_by_side(AT_ONCE, lists).await {
+            gathered.join(answer);
+        }
+        gathered
+    }
+
     /// Network interfaces of a VPC.
     pub(crate) async fn fetch_network_interfaces(
         &self,

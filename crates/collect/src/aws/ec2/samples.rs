@@ -137,6 +137,23 @@ fn a_subnet_without_a_count_of_free_addresses_has_none_not_zero() {
 }
 
 #[test]
+fn cidr_reservations_keep_range_and_type() {
+    let inner = "<subnetIpv4CidrReservationSet><item><subnetCidrReservationId>scr-1</subnetCidrReservationId>
+     <subnetId>subnet-a</subnetId><cidr>10.0.1.64/26</cidr><reservationType>prefix</reservationType>
+     <ownerId>123456789012</ownerId></item></subnetIpv4CidrReservationSet><subnetIpv6CidrReservationSet/>";
+    let found = answer("GetSubnetCidrReservations", inner, vpc::cidr_reservations).unwrap();
+    assert_eq!(found.len(), 1);
+    assert_eq!(
+        (
+            found[0].subnet_id.as_str(),
+            found[0].cidr.as_str(),
+            found[0].reservation_type.as_str()
+        ),
+        ("subnet-a", "10.0.1.64/26", "prefix")
+    );
+}
+
+#[test]
 fn interfaces_carry_addresses_prefixes_and_whom_they_belong_to() {
     let inner = "<networkInterfaceSet><item><networkInterfaceId>eni-1</networkInterfaceId><subnetId>subnet-a</subnetId>
      <vpcId>vpc-1</vpcId><availabilityZone>us-west-2a</availabilityZone><description>aws-K8S-i-0a</description>

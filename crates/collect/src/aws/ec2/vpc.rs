@@ -78,6 +78,20 @@ pub(crate) fn subnets(root: Element<'_>) -> Result<Vec<aws::Subnet>, Malformed> 
     })
 }
 
+/// `GetSubnetCidrReservations`, of IPv4.
+pub(crate) fn cidr_reservations(
+    root: Element<'_>,
+) -> Result<Vec<aws::SubnetCidrReservation>, Malformed> {
+    root.list("subnetIpv4CidrReservationSet", |item| {
+        Ok(aws::SubnetCidrReservation {
+            subnet_cidr_reservation_id: item.text("subnetCidrReservationId"),
+            subnet_id: item.required("subnetId")?,
+            cidr: item.required("cidr")?,
+            reservation_type: item.text("reservationType"),
+        })
+    })
+}
+
 /// `DescribeRouteTables`.
 pub(crate) fn route_tables(root: Element<'_>) -> Result<Vec<aws::RouteTable>, Malformed> {
     root.list("routeTableSet", |item| {

@@ -1,0 +1,22 @@
+//! How many more pods a cluster can take, and which limit binds first. Pure: a snapshot or a plan in,
+//! figures out.
+//!
+//! * [`plan`] computes what instance types and subnets can hold, without a cluster.
+//! * [`BlockMap`] is a subnet address by address: who uses it, and which /28 blocks are really free.
+//! * [`measure`] reads the state of a cluster off a snapshot.
+//! * [`what_if`] places pods as the scheduler and the VPC CNI would, and says where that ends.
+//! * [`render`] writes all of them down.
+//!
+//! What is not known is `None`, never 0, and the gap is named.
+
+mod blocks;
+mod limit;
+mod plan;
+mod plan_subnets;
+mod types;
+
+pub use blocks::{BlockMap, Cell, Counts};
+pub use limit::Limit;
+pub use plan::{NodesPlan, Plan, PlanError, PlanRequest, PlannedType, Types, plan};
+pub use plan_subnets::{SubnetPlan, SubnetsPlan};
+pub use types::TypeLimits;

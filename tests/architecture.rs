@@ -6,7 +6,7 @@
 use std::process::Command;
 
 /// Names, or prefixes that end in `-`, that a crate must never reach.
-const FENCES: [(&str, &[&str]); 7] = [
+const FENCES: [(&str, &[&str]); 8] = [
     (
         "eksnet-probe",
         &[
@@ -53,6 +53,21 @@ const FENCES: [(&str, &[&str]); 7] = [
             "clap",
             "eksnet-checks",
             "eksnet-collect",
+        ],
+    ),
+    (
+        "eksnet-capacity",
+        &[
+            "tokio",
+            "kube",
+            "aws-",
+            "hyper",
+            "rustls",
+            "hickory-",
+            "clap",
+            "eksnet-checks",
+            "eksnet-collect",
+            "eksnet-evidence",
         ],
     ),
     (

@@ -159,6 +159,20 @@ impl BlockMap {
         u32::try_from(free.count()).unwrap_or(u32::MAX)
     }
 
+    /// How many /28 blocks would be free if no pod and no stock of the CNI were there.
+    #[must_use]
+    pub fn blocks_without_pods(&self) -> u32 {
+        let free = self.cells.chunks_exact(BLOCK).filter(|block| {
+            block.iter().all(|cell| {
+                matches!(
+                    cell,
+                    Cell::Free | Cell::FreeForPrefixes | Cell::Pod | Cell::Warm
+                )
+            })
+        });
+        u32::try_from(free.count()).unwrap_or(u32::MAX)
+    }
+
     /// How many addresses of each use.
     #[must_use]
     pub fn counts(&self) -> Counts {

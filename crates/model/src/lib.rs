@@ -37,6 +37,7 @@ pub mod observed;
 mod outcome;
 pub mod path;
 mod paths;
+mod pod_subnets;
 mod probes;
 mod report;
 mod run;
@@ -75,6 +76,7 @@ pub use node_capacity::{Ceiling, NodeUse, unmanaged_interfaces};
 pub use observed::Observations;
 pub use outcome::{Outcome, OutcomeState};
 pub use paths::DnsPath;
+pub use pod_subnets::pod_subnets;
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};
 pub use report::{
     Created, Diagnosis, FindingEntry, Link, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster,

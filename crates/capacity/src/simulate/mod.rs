@@ -1,0 +1,9 @@
+//! Places pods as the scheduler and the VPC CNI would.
+
+mod engine;
+mod pod;
+mod rules;
+
+pub(crate) use engine::{Engine, First, Ran};
+pub(crate) use pod::PodShape;
+pub(crate) use rules::Rules;

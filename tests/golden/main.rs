@@ -8,3 +8,4 @@ mod demo_log;
 mod renaming;
 mod siblings;
 mod story;
+mod texts;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use eksnet_model::{Diagnosis, FindingEntry, Text};
 
+use crate::render::counted;
 use crate::render::wrap::wrap;
 
 /// Findings of one check in a chain.
@@ -65,7 +66,8 @@ fn sentence(steps: &[Step<'_>], path: &Path, kept: usize) -> String {
                     .map(|at| steps[*at].count)
                     .sum();
                 text.push_str(if at == 0 { "" } else { " -> " });
-                text.push_str(&format!("({hidden}\u{a0}findings\u{a0}between)"));
+                let findings = counted(hidden, "finding").replace(' ', "\u{a0}");
+                text.push_str(&format!("({findings}\u{a0}between)"));
             }
             continue;
         }

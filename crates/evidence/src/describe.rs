@@ -19,6 +19,7 @@ pub(crate) struct Describe {
     part: String,
     is_pod: bool,
     is_node: bool,
+    is_account: bool,
     /// What `kubectl describe service` shows as `Endpoints`.
     endpoints: Option<String>,
     service: k8s::Service,
@@ -137,6 +138,7 @@ impl Describe {
             "Port" => self.service.spec.ports.extend(port(value)),
             "Containers" => self.is_pod = true,
             "Capacity" | "Allocatable" | "Roles" => self.is_node = true,
+            "Mountable secrets" | "Image pull secrets" | "Tokens" => self.is_account = true,
             "Unschedulable" => self.node.spec.unschedulable = value == "true",
             "ProviderID" => self.node.spec.provider_id = Some(value.to_owned()),
             _ => {}
@@ -283,6 +285,13 @@ impl Describe {
             self.node.metadata.name = self.name;
             self.node.metadata.labels = self.pod.metadata.labels;
             shown.nodes.push((self.node, None));
+            true
+        } else if self.is_account {
+            self.pod.metadata.name = self.name;
+            self.pod.metadata.namespace = self.namespace;
+            shown.serviceaccounts.push(k8s::ServiceAccount {
+                metadata: self.pod.metadata,
+            });
             true
         } else if let Some(addresses) = self
             .endpoints

@@ -126,6 +126,7 @@ impl<'t, 's> TextReader<'t, 's> {
             self.end_block();
             self.namespace = prompt::namespace(command).unwrap_or_default().to_owned();
             self.hand.command(text, command);
+            self.documents.aws.iam.command(command);
             return;
         }
         if text.trim().is_empty() {
@@ -169,6 +170,9 @@ impl<'t, 's> TextReader<'t, 's> {
                 shown.event.involved_object = self.named.clone();
             }
             self.shown.event(shown);
+            return true;
+        }
+        if self.documents.aws.issuer(text) {
             return true;
         }
         // Whether these are understood shows at the end.
@@ -216,6 +220,7 @@ impl<'t, 's> TextReader<'t, 's> {
             self.document(&fragment);
         }
         self.end_block();
+        self.documents.aws.iam.end_text();
         let mut found = self.found;
         found.left_out = self.logs.left_out;
         found.scans = self.logs.finish();

@@ -236,6 +236,18 @@ impl<'a> Cx<'a> {
         prefix_lists -> Vec<aws::PrefixList> = PrefixLists, aws.prefix_lists;
         /// Auto Scaling groups.
         auto_scaling_groups -> Vec<aws::AutoScalingGroup> = AutoScalingGroups, aws.auto_scaling_groups;
+        /// Access entries.
+        access_entries -> Vec<aws::AccessEntry> = AccessEntries, aws.access_entries;
+        /// Roles.
+        roles -> Vec<iam::Role> = Roles, aws.roles;
+        /// Policy documents.
+        policies -> Vec<iam::Policy> = Policies, aws.policies;
+        /// OIDC identity providers.
+        oidc_providers -> Vec<iam::OidcProvider> = OidcProviders, aws.oidc_providers;
+        /// Instance profiles.
+        instance_profiles -> Vec<iam::InstanceProfile> = InstanceProfiles, aws.instance_profiles;
+        /// Payloads of tokens.
+        token_claims -> Vec<iam::TokenClaims> = TokenClaims, aws.token_claims;
         /// Simulated permissions.
         simulated_policies -> Vec<iam::SimulatedRole> = SimulatedPolicies, aws.simulated_policies;
         /// Network probes.

@@ -27,7 +27,7 @@ pub fn kept_annotation(key: &str) -> bool {
 /// Proxies are kept without user and password.
 #[must_use]
 pub fn kept_env_value(name: &str, value: &str) -> Option<String> {
-    const NAMES: [&str; 42] = [
+    const NAMES: [&str; 44] = [
         "AWS_REGION",
         "AWS_DEFAULT_REGION",
         "AWS_ROLE_ARN",
@@ -53,6 +53,8 @@ pub fn kept_env_value(name: &str, value: &str) -> Option<String> {
         "ENABLE_IPv4",
         "ENABLE_IPv6",
         "ENABLE_POD_ENI",
+        "ENABLE_V4_EGRESS",
+        "ENABLE_V6_EGRESS",
         "ENABLE_PREFIX_DELEGATION",
         "ENABLE_SUBNET_DISCOVERY",
         "ENABLE_IMDS_ONLY_MODE",

@@ -120,6 +120,8 @@ group! {
         nodegroups: Vec<aws::Nodegroup> = Nodegroups,
         /// Pod Identity associations.
         pod_identity_associations: Vec<aws::PodIdentityAssociation> = PodIdentityAssociations,
+        /// Access entries.
+        access_entries: Vec<aws::AccessEntry> = AccessEntries,
         /// Instances.
         instances: Vec<aws::Instance> = Instances,
         /// Instance types in use.
@@ -150,6 +152,16 @@ group! {
         auto_scaling_groups: Vec<aws::AutoScalingGroup> = AutoScalingGroups,
         /// Simulated permissions.
         simulated_policies: Vec<iam::SimulatedRole> = SimulatedPolicies,
+        /// Roles.
+        roles: Vec<iam::Role> = Roles,
+        /// Policy documents.
+        policies: Vec<iam::Policy> = Policies,
+        /// OIDC identity providers.
+        oidc_providers: Vec<iam::OidcProvider> = OidcProviders,
+        /// Instance profiles.
+        instance_profiles: Vec<iam::InstanceProfile> = InstanceProfiles,
+        /// Payloads of tokens.
+        token_claims: Vec<iam::TokenClaims> = TokenClaims,
     }
 }
 

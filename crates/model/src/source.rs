@@ -113,6 +113,8 @@ sources! {
     Nodegroups = "eks/nodegroups", rbac [], iam ["eks:ListNodegroups", "eks:DescribeNodegroup"];
     /// Pod Identity associations.
     PodIdentityAssociations = "eks/pod-identity-associations", rbac [], iam ["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation"];
+    /// Access entries.
+    AccessEntries = "eks/access-entries", rbac [], iam ["eks:ListAccessEntries", "eks:DescribeAccessEntry"];
     /// Instances of the cluster's VPC.
     Instances = "ec2/instances", rbac [], iam ["ec2:DescribeInstances"];
     /// Limits of the instance types in use.
@@ -143,6 +145,16 @@ sources! {
     AutoScalingGroups = "autoscaling/groups", rbac [], iam ["autoscaling:DescribeAutoScalingGroups"];
     /// Simulated permissions of the components' roles.
     SimulatedPolicies = "iam/simulation", rbac [], iam ["iam:SimulatePrincipalPolicy", "iam:GetInstanceProfile"];
+    /// Roles of service accounts, nodes and the cluster: trust policies and attached policies.
+    Roles = "iam/roles", rbac [], iam ["iam:GetRole", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+    /// Policy documents.
+    Policies = "iam/policies", rbac [], iam ["iam:GetRolePolicy", "iam:GetPolicy", "iam:GetPolicyVersion"];
+    /// OIDC identity providers.
+    OidcProviders = "iam/oidc-providers", rbac [], iam ["iam:ListOpenIDConnectProviders", "iam:GetOpenIDConnectProvider"];
+    /// Instance profiles of the nodes, with their roles.
+    InstanceProfiles = "iam/instance-profiles", rbac [], iam ["iam:GetInstanceProfile"];
+    /// Payloads of service account tokens, decoded by hand; never read from a pod.
+    TokenClaims = "pod/token-claims", rbac [], iam [];
     /// Probes run in debug pods.
     Probes = "probe/network", rbac ["" / "pods" ["create" "get" "list" "watch" "delete"], "" / "pods/log" ["get"], "" / "configmaps" ["create" "delete" "get"]], iam [];
     /// Probes run as a workload, with its service account.
@@ -171,6 +183,10 @@ impl Source {
             ("ec2", "prefix-lists") => "aws ec2 get-managed-prefix-list-entries --prefix-list-id ID --output json".to_owned(),
             ("ec2", _) => pascal(name),
             ("autoscaling", _) => "aws autoscaling describe-auto-scaling-groups --output json".to_owned(),
+            ("iam", "roles") => "aws iam get-role --role-name ROLE --output json".to_owned(),
+            ("iam", "policies") => "aws iam get-role-policy --role-name ROLE --policy-name NAME --output json".to_owned(),
+            ("iam", "oidc-providers") => "aws iam list-open-id-connect-providers --output json".to_owned(),
+            ("iam", "instance-profiles") => "aws iam get-instance-profile --instance-profile-name NAME --output json".to_owned(),
             ("iam", _) => "aws iam simulate-principal-policy --policy-source-arn ROLE --action-names ACTIONS --output json".to_owned(),
             _ => return None,
         })

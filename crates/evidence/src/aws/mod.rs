@@ -1,5 +1,6 @@
 //! What AWS's tools print: whole answers, and parts of them that `--query` or a reporter left.
 
+mod iam;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -41,6 +42,7 @@ macro_rules! lists {
             /// Whether all of the cluster's description was there.
             cluster_whole: bool,
             roles: Vec<SimulatedRole>,
+            pub(crate) iam: iam::IamObjects,
         }
 
         impl AwsObjects {
@@ -88,6 +90,7 @@ macro_rules! lists {
                         partial(cluster, Source::Cluster)
                     };
                 }
+                self.iam.finish(&mut found);
                 if !self.roles.is_empty() {
                     found.simulated_policies = partial(self.roles, Source::SimulatedPolicies);
                 }
@@ -113,6 +116,7 @@ lists! {
     "PrefixLists" prefix_lists: aws::PrefixList = PrefixLists, id prefix_list_id, alone [["PrefixListId" "Entries"]];
     "AutoScalingGroups" auto_scaling_groups: aws::AutoScalingGroup = AutoScalingGroups, id auto_scaling_group_name, alone [["AutoScalingGroupName" "MaxSize"]];
     "nodegroups" nodegroups: aws::Nodegroup = Nodegroups, id nodegroup_name, alone [["nodegroupName" "nodegroupArn"]];
+    "accessEntries" access_entries: aws::AccessEntry = AccessEntries, id principal_arn, alone [["principalArn" "kubernetesGroups"]];
     "associations" pod_identity_associations: aws::PodIdentityAssociation = PodIdentityAssociations, id association_id, alone [["associationId" "serviceAccount"]];
 }
 
@@ -122,7 +126,7 @@ impl<T: DeserializeOwned> List<T> {
         let Value::Array(objects) = value else {
             return false;
         };
-        // `eks list-nodegroups` has names under the key of the objects.
+        // `eks list-nodegroups` and `list-access-entries` have names under the key of the objects.
         if objects.iter().any(|object| !object.is_object()) {
             return false;
         }
@@ -197,6 +201,7 @@ impl AwsObjects {
     /// Whether a key is that of an answer, or of the one object in it.
     pub(crate) fn is_key(key: &str) -> bool {
         Self::is_list(key)
+            || iam::IamObjects::is_key(key)
             || matches!(
                 key,
                 "Reservations"
@@ -205,6 +210,7 @@ impl AwsObjects {
                     | "cluster"
                     | "nodegroup"
                     | "association"
+                    | "accessEntry"
                     | "Tags"
             )
     }
@@ -225,6 +231,12 @@ impl AwsObjects {
                 .collect();
             return self.answer("Instances", Value::Array(instances), is_cut);
         }
+        if let Some(understood) = self.names_of_entries(&fields) {
+            return understood;
+        }
+        if let Some(understood) = self.iam.document(&mut fields, file) {
+            return understood;
+        }
         if fields.contains_key("EvaluationResults") {
             return self.simulation(&mut fields, file);
         }
@@ -238,9 +250,16 @@ impl AwsObjects {
         if let Some(understood) = self.cluster_parts(&mut fields) {
             return understood;
         }
-        for (key, wrapped) in [("nodegroup", "nodegroups"), ("association", "associations")] {
+        for (key, wrapped) in [
+            ("nodegroup", "nodegroups"),
+            ("association", "associations"),
+            ("accessEntry", "accessEntries"),
+        ] {
             if let Some(object @ Value::Object(_)) = fields.remove(key) {
                 return match wrapped {
+                    "accessEntries" => self
+                        .access_entries
+                        .insert(object, &|entry| entry.principal_arn.clone()),
                     "nodegroups" => self
                         .nodegroups
                         .insert(object, &|group| group.nodegroup_name.clone()),

@@ -8,6 +8,39 @@ use super::AwsObjects;
 use crate::author;
 
 impl AwsObjects {
+    /// `eks list-access-entries`: the principals alone.
+    pub(super) fn names_of_entries(&mut self, fields: &Map<String, Value>) -> Option<bool> {
+        let entries = fields.get("accessEntries")?.as_array()?;
+        let names: Vec<&str> = entries.iter().filter_map(Value::as_str).collect();
+        if names.len() < entries.len() {
+            return None;
+        }
+        for name in names {
+            let entry = self.access_entries.by_id.entry(name.to_owned());
+            entry.or_insert_with(|| aws::AccessEntry {
+                principal_arn: name.to_owned(),
+                ..aws::AccessEntry::default()
+            });
+        }
+        self.access_entries.listed = true;
+        Some(true)
+    }
+
+    /// The issuer of the cluster, alone in a line: `describe-cluster --query cluster.identity.oidc.issuer`.
+    pub(crate) fn issuer(&mut self, text: &str) -> bool {
+        let url = text.trim().trim_matches(['"', '\'', ',']);
+        let is_issuer = url.starts_with("https://oidc.eks.")
+            && url.contains("/id/")
+            && !url.contains(char::is_whitespace);
+        if is_issuer {
+            let cluster = self.cluster.get_or_insert_default();
+            if cluster.identity.oidc.issuer.is_empty() {
+                url.clone_into(&mut cluster.identity.oidc.issuer);
+            }
+        }
+        is_issuer
+    }
+
     pub(super) fn caller(&mut self, fields: &Map<String, Value>) -> bool {
         if !(fields.contains_key("Account") && fields.contains_key("Arn")) {
             return false;

@@ -3,6 +3,7 @@
 mod aws;
 mod hand;
 mod hostile;
+mod iam;
 mod logs;
 mod network;
 mod objects;

@@ -44,6 +44,40 @@ pub struct Cluster {
     /// OIDC issuer.
     #[serde(deserialize_with = "null_is_default")]
     pub identity: Identity,
+    /// Who is let in.
+    #[serde(deserialize_with = "null_is_default")]
+    pub access_config: AccessConfig,
+}
+
+/// Who is let in.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AccessConfig {
+    /// `CONFIG_MAP`, `API` or `API_AND_CONFIG_MAP`; `None` where it is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication_mode: Option<String>,
+}
+
+/// An access entry.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct AccessEntry {
+    /// ARN of the principal.
+    #[serde(deserialize_with = "null_is_default")]
+    pub principal_arn: String,
+    /// `STANDARD`, `EC2_LINUX`, `EC2_WINDOWS`, `FARGATE_LINUX`, `HYBRID_LINUX` or `EC2`; empty where a
+    /// list shows the principal alone.
+    #[serde(rename = "type", deserialize_with = "null_is_default")]
+    pub kind: String,
+    /// Groups.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub kubernetes_groups: Vec<String>,
+    /// Name.
+    #[serde(deserialize_with = "null_is_default")]
+    pub username: String,
 }
 
 /// A CA.
@@ -263,4 +297,10 @@ pub struct PodIdentityAssociation {
     /// Id.
     #[serde(deserialize_with = "null_is_default")]
     pub association_id: String,
+    /// When it was made; a list does not show it.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::time::lenient"
+    )]
+    pub created_at: Option<crate::Time>,
 }

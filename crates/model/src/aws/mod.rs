@@ -13,9 +13,9 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 pub use autoscaling::{AutoScalingGroup, GroupInstance, SuspendedProcess};
 pub use eks::{
-    CertificateAuthority, Cluster, ComputeConfig, GroupName, HealthIssue, Identity,
-    KubernetesNetworkConfig, Nodegroup, NodegroupHealth, NodegroupResources, Oidc,
-    PodIdentityAssociation, ResourcesVpcConfig, ScalingConfig,
+    AccessConfig, AccessEntry, CertificateAuthority, Cluster, ComputeConfig, GroupName,
+    HealthIssue, Identity, KubernetesNetworkConfig, Nodegroup, NodegroupHealth, NodegroupResources,
+    Oidc, PodIdentityAssociation, ResourcesVpcConfig, ScalingConfig,
 };
 pub use instance::{
     IamInstanceProfile, Instance, InstanceState, InstanceType, MetadataOptions, NetworkCard,

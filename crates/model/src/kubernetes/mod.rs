@@ -36,7 +36,8 @@ pub use network::{
 pub use node::{Node, NodeAddress, NodeCondition, NodeInfo, NodeSpec, NodeStatus, Taint};
 pub use pod::{
     Container, ContainerPort, ContainerState, ContainerStatus, EnvVar, Pod, PodCondition, PodIp,
-    PodSpec, PodStatus, Resources, StateRunning, StateTerminated, StateWaiting, Toleration,
+    PodSpec, PodStatus, Resources, SecurityContext, StateRunning, StateTerminated, StateWaiting,
+    Toleration,
 };
 pub use policy::{
     IntOrString, IpBlock, NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort, NetworkPolicyRule,

@@ -99,6 +99,33 @@ pub struct PodSpec {
         deserialize_with = "null_is_default"
     )]
     pub overhead: BTreeMap<String, String>,
+    /// As whom its containers run.
+    #[serde(
+        skip_serializing_if = "SecurityContext::is_default",
+        deserialize_with = "null_is_default"
+    )]
+    pub security_context: SecurityContext,
+}
+
+/// As whom a pod or a container runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecurityContext {
+    /// User id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_user: Option<i64>,
+    /// Whether the user must not be root.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_as_non_root: Option<bool>,
+    /// Group of its volumes' files; of pods alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fs_group: Option<i64>,
+}
+
+impl SecurityContext {
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A toleration.
@@ -155,6 +182,12 @@ pub struct Container {
         deserialize_with = "null_is_default"
     )]
     pub restart_policy: String,
+    /// As whom it runs, where that differs from its pod.
+    #[serde(
+        skip_serializing_if = "SecurityContext::is_default",
+        deserialize_with = "null_is_default"
+    )]
+    pub security_context: SecurityContext,
 }
 
 /// An environment variable.

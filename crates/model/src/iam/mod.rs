@@ -1,4 +1,17 @@
-//! Which IAM actions the components call, and what a simulation said of them.
+//! IAM: roles, policies and trust, which actions the components call, and what a simulation said of
+//! them.
+
+mod aws_auth;
+mod policy;
+mod role;
+pub mod trust;
+
+pub use aws_auth::{MappedRole, mapped_roles, without_path};
+pub use policy::{Conditions, Decision, PolicyDocument, Principal, Statement, like};
+pub use role::{
+    AttachedPolicy, InstanceProfile, OidcProvider, Policy, Role, TokenClaims, account_of_arn,
+    issuer_of_arn, name_of_arn, without_scheme,
+};
 
 use serde::{Deserialize, Serialize};
 

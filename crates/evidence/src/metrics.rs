@@ -35,6 +35,13 @@ impl Metrics {
         };
         if self.values.len() < MAX || self.values.contains_key(name) {
             *self.values.entry(name.to_owned()).or_default() += value;
+            let series = text
+                .rsplit_once('}')
+                .filter(|_| CniMetrics::keeps_labels(name))
+                .map(|(series, _)| format!("{series}}}"));
+            if let Some(series) = series {
+                self.values.insert(series, value);
+            }
         }
         true
     }

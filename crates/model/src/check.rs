@@ -133,6 +133,10 @@ impl<'a> Cx<'a> {
         self.snapshot.taken_at
     }
 
+    pub(crate) fn snapshot(&self) -> &'a Snapshot {
+        self.snapshot
+    }
+
     /// Whether `at` lies within the last `seconds` of the snapshot. True when either time is unknown:
     /// windows do not apply without timestamps.
     #[must_use]

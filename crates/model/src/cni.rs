@@ -1,8 +1,8 @@
 //! How the VPC CNI is set up.
 
-use crate::Component;
 use crate::component::Running;
 use crate::kubernetes::{DaemonSet, Node};
+use crate::{Component, Cx, Stop};
 
 /// Settings of the VPC CNI, with the defaults of
 /// <https://github.com/aws/amazon-vpc-cni-k8s/blob/master/README.md> (read 2026-05) where unset.
@@ -32,6 +32,12 @@ pub struct CniSettings {
     pub warm_prefixes: Option<u32>,
     /// Whether interfaces that the CNI did not make are used too; on unless set otherwise.
     pub manages_untagged: bool,
+    /// It calls EC2 for nothing: what metadata says is all that it uses.
+    pub imds_only: bool,
+    /// Pods leave the VPC with their own address (`AWS_VPC_K8S_CNI_EXTERNALSNAT`) instead of the node's.
+    pub external_snat: bool,
+    /// Networks outside the VPC that see the pods' own addresses.
+    pub exclude_snat_cidrs: Vec<String>,
     /// Key of the node annotation that names the node's ENIConfig.
     pub eni_config_annotation: String,
     /// Key of the node label that names it where the annotation is not set.
@@ -48,6 +54,23 @@ impl CniSettings {
             .map(String::as_str)
             .or_else(|| node.label(&self.eni_config_label))
             .unwrap_or("default")
+    }
+
+    /// The settings in this cluster; `None` where they were not read.
+    ///
+    /// # Errors
+    /// [`Stop::NotApplicable`] where all DaemonSets were read and aws-node's is not among them.
+    pub fn here(cx: &Cx<'_>) -> Result<Option<Self>, Stop> {
+        let Some(sets) = cx.daemonsets().optional() else {
+            return Ok(None);
+        };
+        let settings = Self::of(sets);
+        if settings.is_none() && cx.daemonsets().is_complete() {
+            return Err(Stop::not_applicable(
+                "there is no DaemonSet kube-system/aws-node: another CNI, or EKS Auto Mode",
+            ));
+        }
+        Ok(settings)
     }
 
     /// The settings of aws-node's DaemonSet; `None` when `kube-system/aws-node` is not among them.
@@ -69,6 +92,20 @@ impl CniSettings {
                 let _ = settings.set(name, value);
             }
         }
+        let on = |name: &str| {
+            let value = running.env(name);
+            value.is_some_and(|value| value.trim().eq_ignore_ascii_case("true"))
+        };
+        settings.imds_only =
+            on("ENABLE_IMDS_ONLY_MODE") || on("DISABLE_NETWORK_RESOURCE_PROVISIONING");
+        settings.external_snat = on("AWS_VPC_K8S_CNI_EXTERNALSNAT");
+        settings.exclude_snat_cidrs = running
+            .env("AWS_VPC_K8S_CNI_EXCLUDE_SNAT_CIDRS")
+            .unwrap_or_default()
+            .split(',')
+            .map(|cidr| cidr.trim().to_owned())
+            .filter(|cidr| !cidr.is_empty())
+            .collect();
         Some(settings)
     }
 
@@ -157,6 +194,9 @@ impl Default for CniSettings {
             minimum_ips: None,
             warm_prefixes: None,
             manages_untagged: true,
+            imds_only: false,
+            external_snat: false,
+            exclude_snat_cidrs: Vec::new(),
             eni_config_annotation: ENI_CONFIG.to_owned(),
             eni_config_label: ENI_CONFIG.to_owned(),
         }

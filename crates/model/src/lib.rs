@@ -48,6 +48,7 @@ mod source;
 mod text;
 mod time;
 mod together;
+mod told;
 mod topology;
 mod vip;
 
@@ -90,5 +91,6 @@ pub use source::{ApiGroupRule, Permission, Source};
 pub use text::Text;
 pub use time::Time;
 pub use together::told_together;
+pub use told::{Told, told, told_by_place};
 pub use topology::{NodeClass, NodeGroup, Topology};
 pub use vip::DeadVip;

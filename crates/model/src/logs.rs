@@ -153,6 +153,30 @@ pub struct Hits {
     /// Captured fields: name, values, and how often each was seen.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub fields: BTreeMap<Text, BTreeMap<Text, u64>>,
+    /// When each value of a captured field was seen last, where records have times.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub latest: BTreeMap<Text, BTreeMap<Text, Time>>,
+}
+
+impl Hits {
+    /// When a value of a captured field was seen last.
+    #[must_use]
+    pub fn last_of(&self, field: &str, value: &str) -> Option<Time> {
+        self.latest.get(field)?.get(value).copied()
+    }
+
+    /// The value of a captured field that was seen last; without times, the only one.
+    #[must_use]
+    pub fn newest(&self, field: &str) -> Option<&str> {
+        let by_time = self.latest.get(field).and_then(|values| {
+            let (value, _) = values.iter().max_by_key(|(_, at)| **at)?;
+            Some(value.as_str())
+        });
+        by_time.or_else(|| match self.fields.get(field) {
+            Some(values) if values.len() == 1 => values.keys().next().map(Text::as_str),
+            _ => None,
+        })
+    }
 }
 
 /// One record of a log.
@@ -289,7 +313,12 @@ impl<'s> Scanner<'s> {
                 let values = hits.fields.entry(name.into()).or_default();
                 let value = Text::from(value.as_str());
                 if values.len() < MAX_VALUES || values.contains_key(&value) {
-                    *values.entry(value).or_default() += 1;
+                    *values.entry(value.clone()).or_default() += 1;
+                    if let Some(at) = self.record_at {
+                        let latest = hits.latest.entry(name.into()).or_default();
+                        let seen = latest.entry(value).or_insert(at);
+                        *seen = (*seen).max(at);
+                    }
                 }
             }
         }

@@ -217,7 +217,7 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         if !line.starts_with("awscni_") {
             continue;
         }
-        let Some((name, value)) = sample_of(line) else {
+        let Some((name, labels, value)) = sample_of(line) else {
             continue;
         };
         if name.ends_with("_bucket") || !value.is_finite() {
@@ -225,21 +225,27 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         }
         if values.len() < MAX_NAMES || values.contains_key(name) {
             *values.entry(name.to_owned()).or_default() += value;
+            if let Some(labels) = labels.filter(|_| CniMetrics::keeps_labels(name)) {
+                values.insert(format!("{name}{labels}"), value);
+            }
         }
     }
     values
 }
 
-/// Name and value of a line `name{label="value",..} value [time]`.
-fn sample_of(line: &str) -> Option<(&str, f64)> {
+/// Name, labels with their braces, and value of a line `name{label="value",..} value [time]`.
+fn sample_of(line: &str) -> Option<(&str, Option<&str>, f64)> {
     let end = line.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || c == ':'))?;
     let (name, rest) = line.split_at(end);
-    let rest = match rest.strip_prefix('{') {
-        Some(labels) => &labels[end_of_labels(labels)?..],
-        None => rest,
+    let (labels, rest) = match rest.strip_prefix('{') {
+        Some(labels) => {
+            let end = end_of_labels(labels)?;
+            (rest.get(..=end), &labels[end..])
+        }
+        None => (None, rest),
     };
     let value = rest.split_whitespace().next()?.parse().ok()?;
-    Some((name, value))
+    Some((name, labels, value))
 }
 
 /// Where the labels end: behind the brace that stands in no value.
@@ -271,6 +277,11 @@ mod tests {
             go_goroutines 70\n";
         let expected = [
             ("awscni_aws_api_error_count", 5.0),
+            (
+                "awscni_aws_api_error_count{api=\"Attach}Eni\",error=\"a \\\"b\\\"\"}",
+                2.0,
+            ),
+            ("awscni_aws_api_error_count{api=\"x\",error=\"y\"}", 3.0),
             ("awscni_eni_max", 4.0),
             ("awscni_total_ip_addresses", 15.0),
         ];

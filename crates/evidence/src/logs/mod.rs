@@ -402,6 +402,13 @@ fn merge(scan: &mut LogScan, other: LogScan, set: &SignatureSet) {
                 *into.entry(value).or_default() += count;
             }
         }
+        for (field, values) in hits.latest {
+            let into = known.latest.entry(field).or_default();
+            for (value, at) in values {
+                let seen = into.entry(value).or_insert(at);
+                *seen = (*seen).max(at);
+            }
+        }
     }
 }
 

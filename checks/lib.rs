@@ -16,7 +16,7 @@ mod net;
 mod node;
 mod symptoms;
 
-use eksnet_model::{Check, Signature, SignatureError, SignatureSet, Symptom};
+use eksnet_model::{Check, Meta, Signature, SignatureError, SignatureSet, Symptom};
 
 /// All checks, by id.
 #[must_use]
@@ -58,6 +58,17 @@ pub fn signatures() -> Result<SignatureSet, SignatureError> {
         signatures.extend(signatures_of(check)?);
     }
     SignatureSet::compile(signatures)
+}
+
+/// The log signatures of one check, compiled: for what the check looks for outside of logs.
+pub(crate) fn signature_set(meta: &'static Meta) -> SignatureSet {
+    let check = Check {
+        meta,
+        run: |_| Ok(Vec::new()),
+    };
+    signatures_of(&check)
+        .and_then(SignatureSet::compile)
+        .unwrap_or_default()
 }
 
 /// The log signatures of one check.

@@ -3,6 +3,7 @@
 use eksnet_model::Check;
 
 mod aws_node_unhealthy;
+mod iam_missing;
 mod ip_pool_exhausted;
 mod max_pods_mismatch;
 mod node_capacity_reached;
@@ -10,6 +11,7 @@ mod subnet_low_ips;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &aws_node_unhealthy::CHECK,
+    &iam_missing::CHECK,
     &ip_pool_exhausted::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,

@@ -155,6 +155,17 @@ pub(super) fn by_simulation(
 /// Adds what the components' logs say to what was simulated.
 pub(super) fn add_logs(cx: &Cx<'_>, simulated: &[SimulatedRole], all: &mut Vec<Refused>) {
     for scan in cx.logs().optional().into_iter().flatten() {
+        // ipamd calls AWS by the role of aws-node, in whose pod it runs.
+        let of_aws_node;
+        let scan = if scan.component == Component::Ipamd {
+            of_aws_node = LogScan {
+                component: Component::AwsNode,
+                ..scan.clone()
+            };
+            &of_aws_node
+        } else {
+            scan
+        };
         for hits in &scan.hits {
             if hits.check != super::META.id || !cx.within(hits.last, RECENT_S) {
                 continue;

@@ -4,6 +4,7 @@ use eksnet_model::Check;
 
 mod aws_node_unhealthy;
 mod iam_missing;
+mod imds_out_of_sync;
 mod ip_pool_exhausted;
 mod max_pods_mismatch;
 mod node_capacity_reached;
@@ -12,6 +13,7 @@ mod subnet_low_ips;
 pub(crate) const CHECKS: &[&Check] = &[
     &aws_node_unhealthy::CHECK,
     &iam_missing::CHECK,
+    &imds_out_of_sync::CHECK,
     &ip_pool_exhausted::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,

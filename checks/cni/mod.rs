@@ -8,6 +8,7 @@ mod imds_out_of_sync;
 mod ip_pool_exhausted;
 mod max_pods_mismatch;
 mod node_capacity_reached;
+mod prefix_fragmentation;
 mod subnet_low_ips;
 
 pub(crate) const CHECKS: &[&Check] = &[
@@ -17,5 +18,6 @@ pub(crate) const CHECKS: &[&Check] = &[
     &ip_pool_exhausted::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
+    &prefix_fragmentation::CHECK,
     &subnet_low_ips::CHECK,
 ];

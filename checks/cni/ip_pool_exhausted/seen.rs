@@ -157,7 +157,7 @@ pub(super) fn in_logs(cx: &Cx<'_>, scans: &[LogScan], seen: &mut ByNode) {
 
 /// The most addresses that lines speak of, and the most of them that were given; where all but one were.
 fn fullest(hits: &Hits) -> Option<(u32, u32)> {
-    let most = |names: [&str; 2]| {
+    let most = |names: [&str; 3]| {
         names
             .iter()
             .filter_map(|name| hits.fields.get(*name))
@@ -165,7 +165,7 @@ fn fullest(hits: &Hits) -> Option<(u32, u32)> {
             .filter_map(|value| value.parse::<u32>().ok())
             .max()
     };
-    let total = most(["total", "total_card"])?;
-    let used = most(["used", "used_card"])?;
+    let total = most(["total", "total_card", "total_new"])?;
+    let used = most(["used", "used_card", "used_new"])?;
     (total > 0 && used + 1 >= total).then_some((total, used))
 }

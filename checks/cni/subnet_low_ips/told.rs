@@ -55,12 +55,19 @@ pub(super) fn lines<'a>(cx: &Cx<'_>, scans: &'a [LogScan]) -> Vec<Line<'a>> {
         "ipamd-subnet-excluded",
     ];
     let of = |scan: &'a LogScan| scan.hits.iter().map(move |hits| Line { scan, hits });
+    // ipamd's hint follows both errors: addresses that are no block are another matter.
+    let of_blocks = |line: &Line<'_>| {
+        line.hits.signature == "ipamd-subnet-hint"
+            && line.scan.hits("ipamd-insufficient-cidr").is_some()
+            && line.scan.hits("subnet-insufficient-free").is_none()
+    };
     scans
         .iter()
         .flat_map(of)
         .filter(|line| {
             MINE.contains(&line.hits.signature.as_str()) && cx.within(line.hits.last, LOGS_S)
         })
+        .filter(|line| !of_blocks(line))
         .collect()
 }
 

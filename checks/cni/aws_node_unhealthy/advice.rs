@@ -8,8 +8,8 @@ use super::{State, Trouble};
 
 pub(super) fn title(trouble: &Trouble<'_>) -> String {
     let name = &trouble.name;
-    let on = match trouble.node {
-        Some(_) => format!("aws-node on node {name}"),
+    let on = match trouble.node_name() {
+        Some(node) => format!("aws-node on node {node}"),
         None => format!("aws-node ({name})"),
     };
     let what = match trouble.state {
@@ -66,10 +66,9 @@ pub(super) fn pod_fact(pod: &Pod) -> Fact {
 }
 
 pub(super) fn confirm(trouble: &Trouble<'_>) -> Vec<Text> {
-    let mut commands: Vec<Text> = vec![match trouble.node {
+    let mut commands: Vec<Text> = vec![match trouble.node_name() {
         Some(node) => format!(
-            "kubectl -n kube-system get pods -l k8s-app=aws-node --field-selector spec.nodeName={} -o wide",
-            node.metadata.name
+            "kubectl -n kube-system get pods -l k8s-app=aws-node --field-selector spec.nodeName={node} -o wide"
         )
         .into(),
         None => "kubectl -n kube-system get pods -l k8s-app=aws-node -o wide".into(),

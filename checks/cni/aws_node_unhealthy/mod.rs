@@ -74,6 +74,17 @@ struct Trouble<'a> {
     reasons: Reasons,
 }
 
+impl Trouble<'_> {
+    /// The node, where it is known.
+    fn node_name(&self) -> Option<&str> {
+        let of_pod = || self.pod.map(|pod| pod.spec.node_name.as_str());
+        self.node
+            .map(|node| node.metadata.name.as_str())
+            .or_else(of_pod)
+            .filter(|name| !name.is_empty())
+    }
+}
+
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let nodes = cx.nodes().some();
     let pods = cx.pods().all_in(NAMESPACE);
@@ -126,6 +137,9 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             troubles.push(with_reasons(cx, events, node, pod, state, reasons));
         }
     }
+    if nodes.is_err() {
+        troubles.extend(of_pods(cx, events, &pods_seen, &mut told));
+    }
     if pods.is_err() && pods_seen.is_empty() {
         // A refused call by itself does not say that aws-node is down.
         told.retain(|_, reasons| {
@@ -153,6 +167,66 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         sets?;
     }
     Ok(findings)
+}
+
+/// Pods whose nodes nobody listed. What a log says whose node is not known is taken for all of them.
+fn of_pods<'a>(
+    cx: &Cx<'_>,
+    events: &[Event],
+    pods: &[&'a Pod],
+    told: &mut BTreeMap<Text, Reasons>,
+) -> Vec<Trouble<'a>> {
+    let mut troubles = Vec::new();
+    for pod in pods.iter().copied().filter(|pod| !pod.is_terminal()) {
+        let started = pod.metadata.creation_timestamp.or(pod.status.start_time);
+        let young = match (cx.now(), started) {
+            (Some(now), Some(started)) => now.seconds_since(started) < STARTING_S,
+            _ => false,
+        };
+        let state = if pod.is_ready() {
+            restarting(cx, pod)
+        } else if young && !has_failed(pod) {
+            None
+        } else {
+            Some(State::NotReady)
+        };
+        let Some(state) = state else { continue };
+        let name = Text::from(if pod.spec.node_name.is_empty() {
+            &pod.metadata.name
+        } else {
+            &pod.spec.node_name
+        });
+        let mut reasons = told.remove(&name).unwrap_or_default();
+        of_pod(pod, &mut reasons);
+        of_events(cx, events, None, Some(pod), &mut reasons);
+        troubles.push(Trouble {
+            name,
+            node: None,
+            pod: Some(pod),
+            state,
+            reasons,
+        });
+    }
+    if !troubles.is_empty() {
+        for rest in std::mem::take(told).into_values() {
+            for trouble in &mut troubles {
+                trouble.reasons.take_from(&rest);
+            }
+        }
+    }
+    troubles
+}
+
+/// Whether a container of the pod has failed already: a young pod that has is not just starting.
+fn has_failed(pod: &Pod) -> bool {
+    let init = pod.status.init_container_statuses.iter();
+    init.chain(&pod.status.container_statuses).any(|status| {
+        status.restart_count > 0
+            || [&status.state, &status.last_state].iter().any(|state| {
+                let ended = state.terminated.as_ref();
+                ended.is_some_and(|ended| ended.exit_code != 0)
+            })
+    })
 }
 
 /// Whether the DaemonSet's node selector takes the node. Clusters with another CNI switch aws-node off by a
@@ -244,7 +318,7 @@ fn with_reasons<'a>(
     if let Some(pod) = pod {
         of_pod(pod, &mut reasons);
     }
-    of_events(cx, events, node, pod, &mut reasons);
+    of_events(cx, events, Some(node), pod, &mut reasons);
     of_sandboxes(cx, events, node, &mut reasons);
     if let Some(ready) = node
         .condition("Ready")
@@ -291,19 +365,16 @@ fn severity(mine: &[&Node], troubles: &[Trouble<'_>]) -> Severity {
 }
 
 fn finding(cx: &Cx<'_>, trouble: Trouble<'_>, severity: Severity) -> Finding {
-    let place = match trouble.node {
-        Some(node) => Place::nodes([node.metadata.name.as_str()]),
-        None => Place::default(),
-    };
+    let place = Place::nodes(trouble.node_name());
     let mut finding = META
         .finding(severity, advice::title(&trouble))
         .detail(advice::detail(&trouble))
         .confidence(confidence(&trouble))
-        .subject(match trouble.node {
-            Some(node) => Subject::node(&node.metadata.name),
+        .subject(match trouble.node_name() {
+            Some(node) => Subject::node(node),
             None => Subject::new(SubjectKind::Other, trouble.name.clone()),
         });
-    if trouble.node.is_some() {
+    if !place.nodes.is_empty() {
         finding = finding.at(place.clone()).reaches(place);
     }
     if let Some(pod) = trouble.pod {

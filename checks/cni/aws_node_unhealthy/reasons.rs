@@ -68,7 +68,10 @@ impl Reason {
             "cni-ipamd-wait" => Self::IpamdWait,
             "cni-api-unreachable" => Self::ApiUnreachable,
             "ipamd-no-eniconfig" => Self::NoEniConfig,
-            "ipamd-unauthorized" => Self::MissingIam,
+            "ipamd-unauthorized"
+            | "cni-missing-iam"
+            | "cni-action-denied"
+            | "cni-operation-denied" => Self::MissingIam,
             "plugin-ipamd-connect" | "sandbox-ipamd-down" => Self::SandboxIpamdDown,
             _ => return None,
         })
@@ -86,6 +89,12 @@ impl Reasons {
     pub(super) fn add(&mut self, reason: Reason, fact: Fact) {
         self.all.insert(reason);
         self.facts.push(fact);
+    }
+
+    /// Takes over what is told of no particular node.
+    pub(super) fn take_from(&mut self, other: &Self) {
+        self.all.extend(other.all.iter().copied());
+        self.facts.extend(other.facts.iter().cloned());
     }
 }
 
@@ -149,7 +158,7 @@ fn ended(status: &ContainerStatus) -> Option<(&str, i32)> {
 pub(super) fn of_events(
     cx: &Cx<'_>,
     events: &[Event],
-    node: &Node,
+    node: Option<&Node>,
     pod: Option<&Pod>,
     reasons: &mut Reasons,
 ) {
@@ -158,7 +167,8 @@ pub(super) fn of_events(
         let of_pod = pod.is_some_and(|pod| {
             object.name == pod.metadata.name && object.namespace == pod.metadata.namespace
         });
-        let of_node = object.kind == "Node" && object.name == node.metadata.name;
+        let of_node =
+            object.kind == "Node" && node.is_some_and(|node| object.name == node.metadata.name);
         if !(of_pod || of_node) || !cx.within(event.last_seen(), RECENT_S) {
             continue;
         }

@@ -6,8 +6,8 @@ mod tail;
 use std::collections::BTreeMap;
 
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Deployed, Fact, Finding, Gap, LogScan, Meta, Place, Role,
-    Severity, Source, Stop, Subject, SubjectKind, Why,
+    Check, Component, Confidence, Cx, Deployed, Fact, Finding, LogScan, Meta, Place, Role,
+    Severity, Source, Stop, Subject, SubjectKind, log_covers,
 };
 
 use tail::{Failure, Tail};
@@ -62,33 +62,8 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             return Ok(findings);
         }
     }
-    Deployed::seen(cx, &[Component::ClusterAutoscaler])?;
-    let own = |scan: &&LogScan| scan.component == Component::ClusterAutoscaler && !scan.previous;
-    match logs?.iter().filter(own).max_by_key(|scan| scan.lines) {
-        Some(scan) if covers_window(cx, scan) => Ok(Vec::new()),
-        Some(scan) => Err(Stop::unknown(Gap::new(
-            Source::Logs,
-            Why::Truncated,
-            format!(
-                "the log of {} does not reach back {} min",
-                scan.place(),
-                WINDOW_S / 60
-            ),
-        ))),
-        None => Err(Stop::unknown(Gap::new(
-            Source::Logs,
-            Why::NotRequested,
-            "no log of cluster-autoscaler was read",
-        ))),
-    }
-}
-
-fn covers_window(cx: &Cx<'_>, scan: &LogScan) -> bool {
-    scan.lines > 0
-        && match (scan.truncated, scan.first_at, cx.now()) {
-            (true, Some(first), Some(now)) => now.seconds_since(first) >= WINDOW_S,
-            (truncated, ..) => !truncated,
-        }
+    log_covers(cx, Component::ClusterAutoscaler, WINDOW_S)?;
+    Ok(Vec::new())
 }
 
 /// Who wrote a log: a workload, or only a place such as a file.

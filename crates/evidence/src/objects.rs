@@ -46,7 +46,7 @@ macro_rules! kinds {
 
         /// The source that objects of a kind belong to.
         pub(crate) fn source_of(kind: &str) -> Option<Source> {
-            Some(match kind {
+            Some(match of_today(kind) {
                 $($kind => Source::$source,)*
                 _ => return None,
             })
@@ -68,7 +68,7 @@ macro_rules! kinds {
                 if kind == "Deployment" {
                     say_that_it_runs(&mut object);
                 }
-                match kind {
+                match of_today(kind) {
                     $($kind => self.$field.add(object),)*
                     _ => return None,
                 }
@@ -130,6 +130,11 @@ kinds! {
     "MutatingWebhookConfiguration" mutatingwebhookconfigurations: k8s::WebhookConfiguration = MutatingWebhooks ["mutatingwebhookconfigurations", "mutatingwebhookconfiguration"];
     "APIService" apiservices: k8s::ApiService = ApiServices ["apiservices", "apiservice"];
     "SecurityGroupPolicy" securitygrouppolicies: k8s::SecurityGroupPolicy = SecurityGroupPolicies ["securitygrouppolicies", "securitygrouppolicy", "sgp"];
+    "NodePool" nodepools: k8s::NodePool = NodePools ["nodepools", "nodepool", "provisioners", "provisioner"];
+    "EC2NodeClass" nodeclasses: k8s::NodeClass = NodeClasses ["ec2nodeclasses", "ec2nodeclass", "nodeclasses", "awsnodetemplates"];
+    "NodeClaim" nodeclaims: k8s::NodeClaim = NodeClaims ["nodeclaims", "nodeclaim"];
+    "PersistentVolume" persistentvolumes: k8s::PersistentVolume = PersistentVolumes ["persistentvolumes", "persistentvolume", "pv", "pvs"];
+    "StorageClass" storageclasses: k8s::StorageClass = StorageClasses ["storageclasses", "storageclass", "sc"];
     "ENIConfig" eniconfigs: k8s::EniConfig = EniConfigs ["eniconfigs", "eniconfig"];
 }
 
@@ -141,7 +146,21 @@ fn is_cluster_wide(source: Source) -> bool {
             | Source::ValidatingWebhooks
             | Source::MutatingWebhooks
             | Source::ApiServices
+            | Source::NodePools
+            | Source::NodeClasses
+            | Source::NodeClaims
+            | Source::PersistentVolumes
+            | Source::StorageClasses
     )
+}
+
+/// The kind under which objects of an older or a sibling API are kept: what they say is the same.
+fn of_today(kind: &str) -> &str {
+    match kind {
+        "Provisioner" => "NodePool",
+        "AWSNodeTemplate" | "NodeClass" => "EC2NodeClass",
+        other => other,
+    }
 }
 
 /// A Deployment that was written down, not read from a cluster, has no status: that says nothing of its

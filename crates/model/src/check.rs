@@ -204,6 +204,16 @@ impl<'a> Cx<'a> {
         api_services -> Vec<k8s::ApiService> = ApiServices, kubernetes.apiservices;
         /// SecurityGroupPolicies.
         security_group_policies -> Vec<k8s::SecurityGroupPolicy> = SecurityGroupPolicies, kubernetes.securitygrouppolicies;
+        /// Karpenter's NodePools.
+        node_pools -> Vec<k8s::NodePool> = NodePools, kubernetes.nodepools;
+        /// Karpenter's templates of instances.
+        node_classes -> Vec<k8s::NodeClass> = NodeClasses, kubernetes.nodeclasses;
+        /// Nodes that Karpenter makes.
+        node_claims -> Vec<k8s::NodeClaim> = NodeClaims, kubernetes.nodeclaims;
+        /// PersistentVolumes.
+        persistent_volumes -> Vec<k8s::PersistentVolume> = PersistentVolumes, kubernetes.persistentvolumes;
+        /// StorageClasses.
+        storage_classes -> Vec<k8s::StorageClass> = StorageClasses, kubernetes.storageclasses;
         /// Signature scans of logs.
         logs -> Vec<LogScan> = Logs, kubernetes.logs;
         /// The EKS cluster.
@@ -252,6 +262,8 @@ impl<'a> Cx<'a> {
         instance_profiles -> Vec<iam::InstanceProfile> = InstanceProfiles, aws.instance_profiles;
         /// Payloads of tokens.
         token_claims -> Vec<iam::TokenClaims> = TokenClaims, aws.token_claims;
+        /// Scaling activities of the Auto Scaling groups.
+        scaling_activities -> Vec<aws::ScalingActivity> = ScalingActivities, aws.scaling_activities;
         /// Simulated permissions.
         simulated_policies -> Vec<iam::SimulatedRole> = SimulatedPolicies, aws.simulated_policies;
         /// Network probes.

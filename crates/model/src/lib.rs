@@ -41,6 +41,7 @@ mod pod_subnets;
 mod probes;
 mod report;
 mod run;
+mod said;
 mod sandbox;
 mod secrets;
 mod snapshot;
@@ -84,6 +85,7 @@ pub use report::{
     Tool, UnreadFile, Verdict,
 };
 pub use run::{Judged, judge};
+pub use said::{Said, log_covers};
 pub use sandbox::SandboxFailure;
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
 pub use snapshot::{Aws, Kubernetes, Snapshot};

@@ -104,6 +104,16 @@ group! {
         apiservices: Vec<k8s::ApiService> = ApiServices,
         /// SecurityGroupPolicies.
         securitygrouppolicies: Vec<k8s::SecurityGroupPolicy> = SecurityGroupPolicies,
+        /// Karpenter's NodePools.
+        nodepools: Vec<k8s::NodePool> = NodePools,
+        /// Karpenter's templates of instances.
+        nodeclasses: Vec<k8s::NodeClass> = NodeClasses,
+        /// Nodes that Karpenter makes.
+        nodeclaims: Vec<k8s::NodeClaim> = NodeClaims,
+        /// PersistentVolumes.
+        persistentvolumes: Vec<k8s::PersistentVolume> = PersistentVolumes,
+        /// StorageClasses.
+        storageclasses: Vec<k8s::StorageClass> = StorageClasses,
         /// Signature scans of logs.
         logs: Vec<LogScan> = Logs,
     }
@@ -150,6 +160,8 @@ group! {
         prefix_lists: Vec<aws::PrefixList> = PrefixLists,
         /// Auto Scaling groups.
         auto_scaling_groups: Vec<aws::AutoScalingGroup> = AutoScalingGroups,
+        /// Scaling activities of the Auto Scaling groups.
+        scaling_activities: Vec<aws::ScalingActivity> = ScalingActivities,
         /// Simulated permissions.
         simulated_policies: Vec<iam::SimulatedRole> = SimulatedPolicies,
         /// Roles.

@@ -101,6 +101,16 @@ sources! {
     ApiServices = "k8s/apiservices", rbac ["apiregistration.k8s.io" / "apiservices" ["get" "list"]], iam [];
     /// SecurityGroupPolicies of security groups for pods.
     SecurityGroupPolicies = "k8s/securitygrouppolicies", rbac ["vpcresources.k8s.aws" / "securitygrouppolicies" ["get" "list"]], iam [];
+    /// Karpenter's NodePools, or Provisioners of old.
+    NodePools = "k8s/nodepools", rbac ["karpenter.sh" / "nodepools" ["get" "list"]], iam [];
+    /// Karpenter's EC2NodeClasses.
+    NodeClasses = "k8s/ec2nodeclasses", rbac ["karpenter.k8s.aws" / "ec2nodeclasses" ["get" "list"]], iam [];
+    /// Karpenter's NodeClaims.
+    NodeClaims = "k8s/nodeclaims", rbac ["karpenter.sh" / "nodeclaims" ["get" "list"]], iam [];
+    /// PersistentVolumes.
+    PersistentVolumes = "k8s/persistentvolumes", rbac ["" / "persistentvolumes" ["get" "list"]], iam [];
+    /// StorageClasses.
+    StorageClasses = "k8s/storageclasses", rbac ["storage.k8s.io" / "storageclasses" ["get" "list"]], iam [];
     /// Logs of the components, through the signature scan.
     Logs = "k8s/logs", rbac ["" / "pods/log" ["get"]], iam [];
     /// aws-node's metrics, through the pod proxy.
@@ -143,6 +153,8 @@ sources! {
     PrefixLists = "ec2/prefix-lists", rbac [], iam ["ec2:GetManagedPrefixListEntries"];
     /// Auto Scaling groups.
     AutoScalingGroups = "autoscaling/groups", rbac [], iam ["autoscaling:DescribeAutoScalingGroups"];
+    /// Scaling activities of the Auto Scaling groups, the newest first.
+    ScalingActivities = "autoscaling/activities", rbac [], iam ["autoscaling:DescribeScalingActivities"];
     /// Simulated permissions of the components' roles.
     SimulatedPolicies = "iam/simulation", rbac [], iam ["iam:SimulatePrincipalPolicy", "iam:GetInstanceProfile"];
     /// Roles of service accounts, nodes and the cluster: trust policies and attached policies.
@@ -173,7 +185,7 @@ impl Source {
         Some(match (service, name) {
             ("k8s", "logs") => "kubectl -n kube-system logs POD --timestamps".to_owned(),
             ("k8s", "cni-metrics") => return None,
-            ("k8s", "nodes" | "eniconfigs" | "validatingwebhookconfigurations" | "mutatingwebhookconfigurations" | "apiservices") => format!("kubectl get {name} -o json"),
+            ("k8s", "nodes" | "eniconfigs" | "validatingwebhookconfigurations" | "mutatingwebhookconfigurations" | "apiservices" | "nodepools" | "ec2nodeclasses" | "nodeclaims" | "persistentvolumes" | "storageclasses") => format!("kubectl get {name} -o json"),
             ("k8s", _) => format!("kubectl get {name} -A -o json"),
             ("sts", _) => "aws sts get-caller-identity --output json".to_owned(),
             ("eks", "cluster") => "aws eks describe-cluster --name CLUSTER --output json".to_owned(),
@@ -182,6 +194,7 @@ impl Source {
             ("ec2", "subnet-cidr-reservations") => "aws ec2 get-subnet-cidr-reservations --subnet-id ID --output json".to_owned(),
             ("ec2", "prefix-lists") => "aws ec2 get-managed-prefix-list-entries --prefix-list-id ID --output json".to_owned(),
             ("ec2", _) => pascal(name),
+            ("autoscaling", "activities") => "aws autoscaling describe-scaling-activities --output json".to_owned(),
             ("autoscaling", _) => "aws autoscaling describe-auto-scaling-groups --output json".to_owned(),
             ("iam", "roles") => "aws iam get-role --role-name ROLE --output json".to_owned(),
             ("iam", "policies") => "aws iam get-role-policy --role-name ROLE --policy-name NAME --output json".to_owned(),

@@ -115,6 +115,7 @@ lists! {
     "DhcpOptions" dhcp_options: aws::DhcpOptions = DhcpOptions, id dhcp_options_id, alone [["DhcpOptionsId" "DhcpConfigurations"]];
     "PrefixLists" prefix_lists: aws::PrefixList = PrefixLists, id prefix_list_id, alone [["PrefixListId" "Entries"]];
     "AutoScalingGroups" auto_scaling_groups: aws::AutoScalingGroup = AutoScalingGroups, id auto_scaling_group_name, alone [["AutoScalingGroupName" "MaxSize"]];
+    "Activities" scaling_activities: aws::ScalingActivity = ScalingActivities, id activity_id, alone [["AutoScalingGroupName" "StatusCode"] ["StatusCode" "StatusMessage" "Description"]];
     "nodegroups" nodegroups: aws::Nodegroup = Nodegroups, id nodegroup_name, alone [["nodegroupName" "nodegroupArn"]];
     "accessEntries" access_entries: aws::AccessEntry = AccessEntries, id principal_arn, alone [["principalArn" "kubernetesGroups"]];
     "associations" pod_identity_associations: aws::PodIdentityAssociation = PodIdentityAssociations, id association_id, alone [["associationId" "serviceAccount"]];

@@ -88,6 +88,36 @@ pub struct SuspendedProcess {
     pub suspension_reason: String,
 }
 
+/// One attempt of a group to change.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+pub struct ScalingActivity {
+    /// Id.
+    #[serde(deserialize_with = "null_is_default")]
+    pub activity_id: String,
+    /// Group.
+    #[serde(deserialize_with = "null_is_default")]
+    pub auto_scaling_group_name: String,
+    /// Such as `Launching a new EC2 instance`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub description: String,
+    /// Why it was tried.
+    #[serde(deserialize_with = "null_is_default")]
+    pub cause: String,
+    /// Such as `Successful`, `Failed`, `Cancelled` or `InProgress`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub status_code: String,
+    /// What went wrong.
+    #[serde(deserialize_with = "null_is_default")]
+    pub status_message: String,
+    /// When it began.
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "crate::time::lenient"
+    )]
+    pub start_time: Option<crate::Time>,
+}
+
 impl AutoScalingGroup {
     /// Instances in service.
     #[must_use]

@@ -213,6 +213,18 @@ pub struct Nodegroup {
     /// Issues.
     #[serde(deserialize_with = "null_is_default")]
     pub health: NodegroupHealth,
+    /// Labels of its nodes.
+    #[serde(
+        skip_serializing_if = "std::collections::BTreeMap::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub labels: std::collections::BTreeMap<String, String>,
+    /// Taints of its nodes; their effects are spelt as in `NO_SCHEDULE`.
+    #[serde(
+        skip_serializing_if = "Vec::is_empty",
+        deserialize_with = "null_is_default"
+    )]
+    pub taints: Vec<NodegroupTaint>,
 }
 
 /// Sizes.
@@ -303,4 +315,19 @@ pub struct PodIdentityAssociation {
         deserialize_with = "crate::time::lenient"
     )]
     pub created_at: Option<crate::Time>,
+}
+
+/// A taint of a node group's nodes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct NodegroupTaint {
+    /// Key.
+    #[serde(deserialize_with = "null_is_default")]
+    pub key: String,
+    /// Value.
+    #[serde(deserialize_with = "null_is_default")]
+    pub value: String,
+    /// `NO_SCHEDULE`, `NO_EXECUTE` or `PREFER_NO_SCHEDULE`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub effect: String,
 }

@@ -11,11 +11,11 @@ mod vpc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-pub use autoscaling::{AutoScalingGroup, GroupInstance, SuspendedProcess};
+pub use autoscaling::{AutoScalingGroup, GroupInstance, ScalingActivity, SuspendedProcess};
 pub use eks::{
     AccessConfig, AccessEntry, CertificateAuthority, Cluster, ComputeConfig, GroupName,
     HealthIssue, Identity, KubernetesNetworkConfig, Nodegroup, NodegroupHealth, NodegroupResources,
-    Oidc, PodIdentityAssociation, ResourcesVpcConfig, ScalingConfig,
+    NodegroupTaint, Oidc, PodIdentityAssociation, ResourcesVpcConfig, ScalingConfig,
 };
 pub use instance::{
     IamInstanceProfile, Instance, InstanceState, InstanceType, MetadataOptions, NetworkCard,

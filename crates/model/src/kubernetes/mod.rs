@@ -7,6 +7,7 @@
 mod affinity;
 mod calls;
 mod event;
+mod karpenter;
 mod meta;
 mod metrics;
 mod network;
@@ -15,6 +16,7 @@ mod pod;
 mod policy;
 mod quantity;
 mod requests;
+mod storage;
 mod workload;
 
 pub use affinity::{
@@ -27,6 +29,11 @@ pub use calls::{
     WebhookRule,
 };
 pub use event::{Event, ObjectReference, Series};
+pub use karpenter::{
+    NodeClaim, NodeClaimSpec, NodeClaimStatus, NodeClass, NodeClassRef, NodeClassSpec,
+    NodeClassStatus, NodePool, NodePoolSpec, NodePoolStatus, NodePoolTemplate, Selected,
+    SelectorTerm,
+};
 pub use meta::{LabelSelector, LabelSelectorRequirement, Meta, OwnerReference};
 pub use metrics::CniMetrics;
 pub use network::{
@@ -45,6 +52,7 @@ pub use policy::{
 };
 pub use quantity::{bytes, milli_cpu};
 pub use requests::PodRequests;
+pub use storage::{PersistentVolume, PersistentVolumeSpec, StorageClass, VolumeNodeAffinity};
 pub use workload::{
     ConfigMap, DaemonSet, DaemonSetStatus, Deployment, DeploymentSpec, DeploymentStatus, Lease,
     LeaseSpec, PodTemplate, ServiceAccount, WorkloadCondition, WorkloadSpec,

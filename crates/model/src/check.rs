@@ -250,6 +250,8 @@ impl<'a> Cx<'a> {
         prefix_lists -> Vec<aws::PrefixList> = PrefixLists, aws.prefix_lists;
         /// Auto Scaling groups.
         auto_scaling_groups -> Vec<aws::AutoScalingGroup> = AutoScalingGroups, aws.auto_scaling_groups;
+        /// Add-ons that EKS manages.
+        addons -> Vec<aws::Addon> = Addons, aws.addons;
         /// Access entries.
         access_entries -> Vec<aws::AccessEntry> = AccessEntries, aws.access_entries;
         /// Roles.

@@ -130,6 +130,8 @@ group! {
         nodegroups: Vec<aws::Nodegroup> = Nodegroups,
         /// Pod Identity associations.
         pod_identity_associations: Vec<aws::PodIdentityAssociation> = PodIdentityAssociations,
+        /// Add-ons that EKS manages.
+        addons: Vec<aws::Addon> = Addons,
         /// Access entries.
         access_entries: Vec<aws::AccessEntry> = AccessEntries,
         /// Instances.

@@ -123,6 +123,8 @@ sources! {
     Nodegroups = "eks/nodegroups", rbac [], iam ["eks:ListNodegroups", "eks:DescribeNodegroup"];
     /// Pod Identity associations.
     PodIdentityAssociations = "eks/pod-identity-associations", rbac [], iam ["eks:ListPodIdentityAssociations", "eks:DescribePodIdentityAssociation"];
+    /// Add-ons that EKS manages.
+    Addons = "eks/addons", rbac [], iam ["eks:ListAddons", "eks:DescribeAddon"];
     /// Access entries.
     AccessEntries = "eks/access-entries", rbac [], iam ["eks:ListAccessEntries", "eks:DescribeAccessEntry"];
     /// Instances of the cluster's VPC.
@@ -190,6 +192,7 @@ impl Source {
             ("sts", _) => "aws sts get-caller-identity --output json".to_owned(),
             ("eks", "cluster") => "aws eks describe-cluster --name CLUSTER --output json".to_owned(),
             ("eks", "nodegroups") => "aws eks describe-nodegroup --cluster-name CLUSTER --nodegroup-name NAME --output json".to_owned(),
+            ("eks", "addons") => "aws eks describe-addon --cluster-name CLUSTER --addon-name NAME --output json".to_owned(),
             ("eks", _) => format!("aws eks list-{name} --cluster-name CLUSTER --output json"),
             ("ec2", "subnet-cidr-reservations") => "aws ec2 get-subnet-cidr-reservations --subnet-id ID --output json".to_owned(),
             ("ec2", "prefix-lists") => "aws ec2 get-managed-prefix-list-entries --prefix-list-id ID --output json".to_owned(),

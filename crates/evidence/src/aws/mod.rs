@@ -117,6 +117,7 @@ lists! {
     "AutoScalingGroups" auto_scaling_groups: aws::AutoScalingGroup = AutoScalingGroups, id auto_scaling_group_name, alone [["AutoScalingGroupName" "MaxSize"]];
     "Activities" scaling_activities: aws::ScalingActivity = ScalingActivities, id activity_id, alone [["AutoScalingGroupName" "StatusCode"] ["StatusCode" "StatusMessage" "Description"]];
     "nodegroups" nodegroups: aws::Nodegroup = Nodegroups, id nodegroup_name, alone [["nodegroupName" "nodegroupArn"]];
+    "addons" addons: aws::Addon = Addons, id addon_name, alone [["addonName" "addonArn"] ["addonName" "status" "health"] ["addonName" "addonVersion" "status"]];
     "accessEntries" access_entries: aws::AccessEntry = AccessEntries, id principal_arn, alone [["principalArn" "kubernetesGroups"]];
     "associations" pod_identity_associations: aws::PodIdentityAssociation = PodIdentityAssociations, id association_id, alone [["associationId" "serviceAccount"]];
 }
@@ -255,9 +256,13 @@ impl AwsObjects {
             ("nodegroup", "nodegroups"),
             ("association", "associations"),
             ("accessEntry", "accessEntries"),
+            ("addon", "addons"),
         ] {
             if let Some(object @ Value::Object(_)) = fields.remove(key) {
                 return match wrapped {
+                    "addons" => self
+                        .addons
+                        .insert(object, &|addon| addon.addon_name.clone()),
                     "accessEntries" => self
                         .access_entries
                         .insert(object, &|entry| entry.principal_arn.clone()),

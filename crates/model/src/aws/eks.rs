@@ -47,6 +47,21 @@ pub struct Cluster {
     /// Who is let in.
     #[serde(deserialize_with = "null_is_default")]
     pub access_config: AccessConfig,
+    /// What EKS itself holds to be wrong.
+    #[serde(deserialize_with = "null_is_default")]
+    pub health: NodegroupHealth,
+    /// Support beyond the standard one.
+    #[serde(deserialize_with = "null_is_default")]
+    pub upgrade_policy: UpgradePolicy,
+}
+
+/// Support beyond the standard one.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpgradePolicy {
+    /// `STANDARD` or `EXTENDED`; empty where it is not known.
+    #[serde(deserialize_with = "null_is_default")]
+    pub support_type: String,
 }
 
 /// Who is let in.

@@ -1,6 +1,7 @@
 //! AWS objects in the parts that checks read, with the keys of the AWS CLI's JSON: a fixture is a
 //! paste of `aws ... describe-...`.
 
+mod addon;
 mod autoscaling;
 mod eks;
 mod instance;
@@ -11,11 +12,12 @@ mod vpc;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
+pub use addon::Addon;
 pub use autoscaling::{AutoScalingGroup, GroupInstance, ScalingActivity, SuspendedProcess};
 pub use eks::{
     AccessConfig, AccessEntry, CertificateAuthority, Cluster, ComputeConfig, GroupName,
     HealthIssue, Identity, KubernetesNetworkConfig, Nodegroup, NodegroupHealth, NodegroupResources,
-    NodegroupTaint, Oidc, PodIdentityAssociation, ResourcesVpcConfig, ScalingConfig,
+    NodegroupTaint, Oidc, PodIdentityAssociation, ResourcesVpcConfig, ScalingConfig, UpgradePolicy,
 };
 pub use instance::{
     IamInstanceProfile, Instance, InstanceState, InstanceType, MetadataOptions, NetworkCard,

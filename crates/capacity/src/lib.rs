@@ -15,6 +15,7 @@ mod limit;
 mod measure;
 mod plan;
 mod plan_subnets;
+pub mod render;
 mod simulate;
 mod types;
 mod what_if;

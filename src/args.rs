@@ -27,6 +27,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Judge a cluster, or saved evidence.
     Doctor(Doctor),
+    /// Count how many more pods can start and which limit binds first, or plan without a cluster.
+    Capacity(Box<Capacity>),
     /// Save the evidence of a cluster in a file, for later or for someone else.
     Collect(Collect),
     /// List the checks.
@@ -165,6 +167,121 @@ pub(crate) struct Doctor {
     pub(crate) probes: Probes,
 }
 
+/// Planning without a cluster.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Plan without a cluster")]
+pub(crate) struct PlanFlags {
+    /// Instance types, separated by commas, as alternatives; ALL lists every known one.
+    #[arg(
+        long = "instance-type",
+        value_name = "TYPE,..|ALL",
+        value_delimiter = ','
+    )]
+    pub(crate) instance_types: Vec<String>,
+    /// How many nodes.
+    #[arg(long, value_name = "N", requires = "instance_types")]
+    pub(crate) nodes: Option<u32>,
+    /// Subnets that pods' addresses come from, one per zone; may be given several times.
+    #[arg(
+        long,
+        value_name = "CIDR,..",
+        value_delimiter = ',',
+        requires = "instance_types"
+    )]
+    pub(crate) subnet_cidr: Vec<ipnet::Ipv4Net>,
+    /// Nodes more than those while a node group is updated; two per subnet unless given.
+    #[arg(long, value_name = "N", requires = "instance_types")]
+    pub(crate) surge: Option<u32>,
+}
+
+/// What to suppose of the VPC CNI.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "Suppose of the VPC CNI")]
+pub(crate) struct CniFlags {
+    /// Whole /28 prefixes instead of single addresses.
+    #[arg(long)]
+    pub(crate) prefix_delegation: bool,
+    /// Pods have subnets of their own (custom networking).
+    #[arg(long)]
+    pub(crate) custom_networking: bool,
+    /// Security groups for pods: a trunk interface takes a slot.
+    #[arg(long)]
+    pub(crate) pod_eni: bool,
+    /// Most interfaces of a node.
+    #[arg(long, value_name = "N")]
+    pub(crate) max_eni: Option<u32>,
+    /// A variable of the VPC CNI, such as WARM_IP_TARGET=5; may be given several times.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = assignment)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+/// What to suppose of a cluster.
+#[derive(Clone, Debug, Default, ClapArgs)]
+#[command(next_help_heading = "What if", group = clap::ArgGroup::new("supposes").multiple(true).conflicts_with("instance_types"))]
+pub(crate) struct WhatIfFlags {
+    /// This many more pods.
+    #[arg(
+        long,
+        value_name = "N",
+        conflicts_with = "workload",
+        group = "supposes"
+    )]
+    pub(crate) pods: Option<u32>,
+    /// CPU that each of them requests, such as 100m.
+    #[arg(long, value_name = "QUANTITY", requires = "pods", value_parser = milli_cpu)]
+    pub(crate) cpu: Option<u64>,
+    /// Memory that each of them requests, such as 128Mi.
+    #[arg(long, value_name = "QUANTITY", requires = "pods", value_parser = bytes)]
+    pub(crate) memory: Option<u64>,
+    /// A workload of the cluster, with its requests, affinity, spread and node selector.
+    #[arg(
+        long,
+        value_name = "NAMESPACE/KIND/NAME",
+        requires = "replicas",
+        group = "supposes"
+    )]
+    pub(crate) workload: Option<eksnet_capacity::WorkloadName>,
+    /// Replicas that it shall have in all.
+    #[arg(long, value_name = "N", requires = "workload")]
+    pub(crate) replicas: Option<u32>,
+    /// A block more in the VPC that pods take addresses from; may be given several times.
+    #[arg(long, value_name = "CIDR", group = "supposes")]
+    pub(crate) add_cidr: Vec<ipnet::Ipv4Net>,
+    /// A node group that may grow.
+    #[arg(long, value_name = "NAME", requires = "max", group = "supposes")]
+    pub(crate) nodegroup: Option<String>,
+    /// Most nodes that it may have.
+    #[arg(long, value_name = "N", requires = "nodegroup")]
+    pub(crate) max: Option<u32>,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Capacity {
+    #[command(flatten)]
+    pub(crate) plan: PlanFlags,
+    #[command(flatten)]
+    pub(crate) what_if: WhatIfFlags,
+    #[command(flatten)]
+    pub(crate) cni: CniFlags,
+    /// Measure saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder
+    /// of them; `-` reads standard input.
+    #[arg(long, value_name = "PATH", conflicts_with_all = ["demo", "instance_types"])]
+    pub(crate) from: Option<PathBuf>,
+    /// Measure the outage that is built in.
+    #[arg(long, conflicts_with = "instance_types")]
+    pub(crate) demo: bool,
+    /// Format.
+    #[arg(short, long, value_enum, default_value_t = CapacityFormat::Text)]
+    pub(crate) output: CapacityFormat,
+    /// Limit of the whole run.
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) kubectl: Kubectl,
+    #[command(flatten)]
+    pub(crate) aws: Aws,
+}
+
 #[derive(Clone, Debug, ClapArgs)]
 pub(crate) struct Collect {
     /// File to write; `-` for standard output.
@@ -267,6 +384,20 @@ pub(crate) enum Format {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CapacityFormat {
+    Text,
+    /// Text with every node, subnet and gap.
+    Wide,
+    Json,
+    /// For a ticket.
+    Markdown,
+    /// A page with each subnet as a map of its addresses.
+    Html,
+    /// The names of CNI Metrics Helper, and the project's own.
+    Prometheus,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum ListFormat {
     Text,
     Json,
@@ -276,6 +407,24 @@ pub(crate) enum ListFormat {
 pub(crate) enum PermissionFormat {
     Yaml,
     Json,
+}
+
+/// `NAME=VALUE`.
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err(format!("{text:?} is not NAME=VALUE")),
+    }
+}
+
+fn milli_cpu(text: &str) -> Result<u64, String> {
+    eksnet_model::kubernetes::milli_cpu(text)
+        .ok_or_else(|| format!("{text:?} is no quantity such as 100m or 0.5"))
+}
+
+fn bytes(text: &str) -> Result<u64, String> {
+    eksnet_model::kubernetes::bytes(text)
+        .ok_or_else(|| format!("{text:?} is no quantity such as 128Mi or 1Gi"))
 }
 
 /// kubectl's durations: `90s`, `2m`, `1h30m`, or a bare number of seconds.

@@ -20,8 +20,8 @@ use crate::selection::{select, sources};
 const DEMO: &[u8] = include_bytes!("../demo/outage.json");
 
 /// Evidence, however it was come by.
-struct Given {
-    snapshot: Snapshot,
+pub(crate) struct Given {
+    pub(crate) snapshot: Snapshot,
     unread: Vec<UnreadFile>,
     created: Created,
     timings: BTreeMap<Text, u64>,
@@ -92,12 +92,12 @@ fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
     })
 }
 
-fn demo() -> Result<Given, Failure> {
+pub(crate) fn demo() -> Result<Given, Failure> {
     let snapshot = Snapshot::read_bundle(DEMO).map_err(anyhow::Error::from)?;
     Ok(from_snapshot(snapshot, Vec::new()))
 }
 
-fn saved(path: &Path) -> Result<Given, Failure> {
+pub(crate) fn saved(path: &Path) -> Result<Given, Failure> {
     let signatures = eksnet_checks::signatures().map_err(anyhow::Error::from)?;
     let loaded = if path == Path::new("-") {
         eksnet_evidence::load_stream("standard input", std::io::stdin().lock(), &signatures)

@@ -8,7 +8,7 @@ use eksnet_collect::Cleanup;
 use eksnet_collect::{
     CollectError, Collected, ConnectOptions, Connection, Environment, Request, collect, connect,
 };
-use eksnet_model::{Check, Created};
+use eksnet_model::{Check, Created, Source};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::{Aws, Kubectl, Probes};
@@ -81,6 +81,27 @@ pub(crate) fn request(
         agent_image: probes.agent_image.clone(),
         image_pull_secret: probes.image_pull_secret.clone(),
         timeout: probes.timeout,
+        signatures: Arc::new(signatures),
+        ..Request::default()
+    })
+}
+
+/// The request that reads these sources and creates nothing. All namespaces are read: what pods take
+/// is counted per node.
+pub(crate) fn request_of(
+    sources: &[Source],
+    aws: &Aws,
+    timeout: Duration,
+) -> Result<Request, Failure> {
+    let signatures = eksnet_checks::signatures().map_err(anyhow::Error::from)?;
+    Ok(Request {
+        sources: sources.iter().copied().collect(),
+        no_probe: true,
+        no_aws: aws.no_aws,
+        aws_profile: aws.profile.clone(),
+        aws_region: aws.region.clone(),
+        cluster_name: aws.cluster_name.clone(),
+        timeout,
         signatures: Arc::new(signatures),
         ..Request::default()
     })

@@ -1,5 +1,6 @@
 //! One file per command.
 
+pub(crate) mod capacity;
 pub(crate) mod checks;
 pub(crate) mod cleanup;
 pub(crate) mod collect;

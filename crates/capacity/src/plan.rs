@@ -258,23 +258,29 @@ fn check_subnets(subnets: &[Ipv4Net]) -> Result<(), PlanError> {
     Ok(())
 }
 
-/// A known name that differs in little, as words.
+/// The known name that differs least, as words, where it does not differ in much.
 fn near(name: &str) -> String {
     let lower = name.trim().to_ascii_lowercase();
-    let (family, size) = lower.split_once('.').unwrap_or((&lower, ""));
-    let score = |known: &str| {
-        let (known_family, known_size) = known.split_once('.').unwrap_or((known, ""));
-        let shared = known_family
-            .chars()
-            .zip(family.chars())
-            .take_while(|(a, b)| a == b)
-            .count();
-        (shared, usize::from(known_size == size))
-    };
     known_types()
-        .map(|(known, _)| (score(known), known))
-        .filter(|((shared, _), _)| *shared >= 2)
-        .max_by(|(a, x), (b, y)| a.cmp(b).then_with(|| y.cmp(x)))
+        .map(|(known, _)| (distance(&lower, known), known))
+        .min()
+        .filter(|(distance, _)| *distance <= 3)
         .map(|(_, known)| format!(", did you mean {known}"))
         .unwrap_or_default()
+}
+
+/// Letters to put in, leave out or change to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, letter) in one.chars().enumerate() {
+        let mut corner = row[0];
+        row[0] = at + 1;
+        for (place, another) in other.iter().enumerate() {
+            let changed = corner + usize::from(letter != *another);
+            corner = row[place + 1];
+            row[place + 1] = changed.min(row[place] + 1).min(corner + 1);
+        }
+    }
+    row[other.len()]
 }

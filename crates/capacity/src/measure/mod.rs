@@ -238,17 +238,29 @@ fn gaps(ground: &Ground<'_>) -> Vec<Gap> {
             format!("limits of instance type {} are not known", kinds.join(", ")),
         ));
     }
-    for subnet in &ground.subnets {
-        if let Some(unseen) = subnet.unseen.filter(|unseen| *unseen > 0) {
-            all.push(Gap::new(
-                Source::NetworkInterfaces,
-                Why::Truncated,
-                format!(
-                    "subnet {}: EC2 counts {unseen} more addresses as used than the interfaces that were seen hold; fewer /28 blocks may be free than shown",
-                    subnet.subnet.subnet_id
-                ),
-            ));
-        }
+    let unseen: Vec<String> = ground
+        .subnets
+        .iter()
+        .filter_map(|subnet| {
+            let count = subnet.unseen.filter(|count| *count > 0)?;
+            Some(format!("{} in {}", count, subnet.subnet.subnet_id))
+        })
+        .collect();
+    if !unseen.is_empty() {
+        let more = unseen.len().saturating_sub(3);
+        let rest = if more > 0 {
+            format!(" and {more} subnets more")
+        } else {
+            String::new()
+        };
+        all.push(Gap::new(
+            Source::NetworkInterfaces,
+            Why::Truncated,
+            format!(
+                "EC2 counts more addresses as used than the interfaces that were seen hold: {}{rest}; fewer /28 blocks may be free than shown",
+                unseen[..unseen.len().min(3)].join(", ")
+            ),
+        ));
     }
     all
 }

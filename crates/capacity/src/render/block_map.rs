@@ -34,7 +34,7 @@ fn layout(addresses: usize) -> (usize, usize) {
     }
 }
 
-/// The drawing: a row of blocks after the other, blocks apart, free blocks framed.
+/// The drawing: a row of blocks after the other, blocks apart, free blocks in a colour of their own.
 pub(super) fn svg(map: &BlockMap, label: &str) -> String {
     let (across, size) = layout(map.cells().len());
     let gap = if size > 4 { 3 } else { 2 };

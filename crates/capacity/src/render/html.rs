@@ -10,6 +10,8 @@ use crate::{Addresses, GroupUse, Measured, NodeState, Share, SubnetState};
 
 /// Node groups with more nodes than this are shown folded.
 const OPEN: usize = 60;
+/// Subnets that are shown unfolded.
+const OPEN_SUBNETS: usize = 6;
 /// Nodes beside each other in the overview.
 const ACROSS: usize = 75;
 
@@ -59,6 +61,10 @@ pub fn html(shown: &Shown<'_>) -> String {
         escaped(&words::pods(measured, " · "))
     );
     groups(&mut out, &measured.groups);
+    if !measured.nodes.is_empty() {
+        out.push_str("<h2>Nodes at a glance</h2>\n");
+        overview(&mut out, &measured.nodes);
+    }
     subnets(&mut out, &measured.subnets);
     nodes(&mut out, measured);
     if !measured.gaps.is_empty() {
@@ -173,7 +179,17 @@ fn subnets(out: &mut String, subnets: &[SubnetState]) {
         return;
     }
     out.push_str("<h2>Subnets</h2>\n");
-    for one in subnets {
+    // The fullest first.
+    let mut order: Vec<&SubnetState> = subnets.iter().collect();
+    let free = |one: &SubnetState| match (one.free, one.usable) {
+        (Some(free), Some(usable)) => u64::from(free) * 10_000 / u64::from(usable.max(1)),
+        _ => u64::MAX,
+    };
+    order.sort_by(|a, b| free(a).cmp(&free(b)).then_with(|| a.id.cmp(&b.id)));
+    for (at, one) in order.into_iter().enumerate() {
+        let open = if at < OPEN_SUBNETS { " open" } else { "" };
+        let used = one.usable.zip(one.free);
+        let used = used.map(|(usable, free)| u64::from(usable.saturating_sub(free)));
         let name = one
             .name
             .as_ref()
@@ -197,8 +213,9 @@ fn subnets(out: &mut String, subnets: &[SubnetState]) {
         };
         let _ = writeln!(
             out,
-            "<div class=\"card\"><h3>{}{name}</h3><p class=\"faint\">{} · {}{}{route} · {} of {} addresses free · {blocks} · {}{fits}</p>",
+            "<details class=\"card\"{open}><summary>{}{name} {}</summary><p class=\"faint\">{} · {}{}{route} · {} of {} addresses free · {blocks} · {}{fits}</p>",
             escaped(&one.id),
+            bar(used, None, one.usable.map(u64::from)),
             escaped(&one.cidr),
             escaped(&one.zone),
             if one.roles.is_empty() {
@@ -218,7 +235,7 @@ fn subnets(out: &mut String, subnets: &[SubnetState]) {
             }
             _ => out.push_str("<p class=\"faint\">Who uses its addresses is not known: the VPC's interfaces were not all seen.</p>"),
         }
-        out.push_str("</div>\n");
+        out.push_str("</details>\n");
     }
 }
 
@@ -246,7 +263,7 @@ fn key(out: &mut String, uses: &Counts) {
             );
         }
     }
-    out.push_str("<span><svg viewBox=\"0 0 11 11\"><rect width=\"10\" height=\"10\" x=\".5\" y=\".5\" fill=\"none\" stroke=\"var(--good)\"/></svg>free /28 block</span></div>");
+    out.push_str("<span><svg viewBox=\"0 0 11 11\"><rect class=\"o\" width=\"11\" height=\"11\"/></svg>free /28 blocks</span></div>");
 }
 
 /// How full a node is, from 0 to 4.
@@ -274,7 +291,6 @@ fn nodes(out: &mut String, measured: &Measured) {
         return;
     }
     out.push_str("<h2>Nodes</h2>\n");
-    overview(out, &measured.nodes);
     for group in &measured.groups {
         let own: Vec<&NodeState> = measured
             .nodes

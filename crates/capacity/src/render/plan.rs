@@ -85,18 +85,8 @@ fn row(kind: &PlannedType) -> Vec<Cell> {
 
 fn nodes_text(kind: &PlannedType, nodes: &NodesPlan, style: &Style) -> String {
     let number = |figure: u32| words::number(u64::from(figure));
-    let mut out = style.paint(
-        Ink::Strong,
-        &format!(
-            "{} {}",
-            words::counted(u64::from(nodes.nodes), "node")
-                .replace(" node", &format!(" x {}", kind.limits.instance_type))
-                .trim_end_matches('s'),
-            ""
-        )
-        .trim_end()
-        .to_owned(),
-    );
+    let title = format!("{} x {}", number(nodes.nodes), kind.limits.instance_type);
+    let mut out = style.paint(Ink::Strong, &title);
     out.push('\n');
     let dot = if style.unicode { " · " } else { " | " };
     let lines = [

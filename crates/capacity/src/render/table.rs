@@ -38,6 +38,9 @@ pub(super) fn width(text: &str) -> usize {
     UnicodeWidthStr::width(text)
 }
 
+/// What is left of a column that is cut.
+const LEAST: usize = 14;
+
 /// The table, in lines of at most the style's width.
 pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], style: &Style) -> String {
     let mut widths: Vec<usize> = columns
@@ -52,27 +55,36 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], style: &Style) -> St
         })
         .collect();
     let mut shown: Vec<usize> = (0..columns.len()).collect();
-    let total =
-        |shown: &[usize], widths: &[usize]| shown.iter().map(|at| widths[*at] + 2).sum::<usize>();
     // The last column is cut before others leave, and then the first.
     let last = columns.len() - 1;
     let room = style.width.saturating_sub(1);
-    while total(&shown, &widths) > room + 2 {
-        let excess = total(&shown, &widths) - room - 2;
+    let natural = widths[last];
+    widths[last] = natural.min(LEAST);
+    let total = |shown: &[usize], widths: &[usize]| {
+        shown.iter().map(|at| widths[*at] + 2).sum::<usize>() - 2
+    };
+    while !style.wide && total(&shown, &widths) > room {
         let least = shown
             .iter()
             .copied()
             .filter(|at| columns[*at].keep < 9)
             .min_by_key(|at| columns[*at].keep);
-        if widths[last] > 16 && widths[last] - excess.min(widths[last] - 16) < widths[last] {
-            widths[last] -= excess.min(widths[last] - 16);
-        } else if let Some(at) = least {
-            shown.retain(|one| *one != at);
-        } else if widths[0] > 12 {
-            widths[0] -= excess.min(widths[0] - 12);
-        } else {
-            break;
+        match least {
+            Some(at) => shown.retain(|one| *one != at),
+            None => break,
         }
+    }
+    if style.wide {
+        widths[last] = natural;
+    }
+    let excess = match style.wide {
+        true => 0,
+        false => total(&shown, &widths).saturating_sub(room),
+    };
+    widths[0] -= excess.min(widths[0].saturating_sub(LEAST));
+    if shown.contains(&last) {
+        let left = room.saturating_sub(total(&shown, &widths));
+        widths[last] = natural.min(widths[last] + left);
     }
     let mut out = String::new();
     let mut line = |cells: Vec<(String, Ink)>| {

@@ -157,7 +157,7 @@ fn groups(groups: &[GroupUse], style: &Style) -> Option<String> {
         column("CPU", true, 3),
         column("MEMORY", true, 2),
         column("START", true, 9),
-        column("STOPPED BY", false, 6),
+        column("STOPPED BY", false, 9),
     ];
     let most = if style.wide { usize::MAX } else { MOST_ROWS };
     let rows: Vec<Vec<Cell>> = groups
@@ -272,7 +272,7 @@ fn nodes(measured: &Measured, style: &Style) -> Option<String> {
         column("CPU", true, 3),
         column("BRANCH", true, 2),
         column("START", true, 9),
-        column("BINDS", false, 6),
+        column("BINDS", false, 9),
     ];
     let most = if style.wide { usize::MAX } else { MOST_NODES };
     let rows: Vec<Vec<Cell>> = all.iter().take(most).map(|one| node(one, style)).collect();
@@ -326,8 +326,7 @@ fn gaps(out: &mut String, measured: &Measured, style: &Style) {
     let most = if style.wide { usize::MAX } else { MOST_GAPS };
     for gap in measured.gaps.iter().take(most) {
         let text = words::gap(gap);
-        for (at, line) in labelled("", &text, style).lines().enumerate() {
-            let _ = at;
+        for line in labelled("", &text, style).lines() {
             out.push_str(&format!("   {}\n", line.trim_start()));
         }
     }

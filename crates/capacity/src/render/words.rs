@@ -184,7 +184,7 @@ pub(super) fn pods(measured: &Measured, dot: &str) -> String {
     let mut parts = Vec::new();
     match totals.pods {
         Some(pods) => parts.push(format!(
-            "{} with an address of their node's, {} on the host network, {} with a branch ENI",
+            "{} ordinary, {} on the host network, {} with a branch ENI",
             number(u64::from(pods.ordinary)),
             number(u64::from(pods.host_network)),
             number(u64::from(pods.branch))

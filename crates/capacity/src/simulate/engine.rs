@@ -3,48 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::CniSettings;
-use eksnet_model::capacity::{Held, Limits, Mode, PREFIX};
+use eksnet_model::capacity::{Held, PREFIX};
 
-use crate::ground::{Ground, NodeGround};
+use crate::Limit;
+use crate::ground::Ground;
+use crate::simulate::place::{Place, dry, place};
 use crate::simulate::{PodShape, Rules};
-use crate::{BlockMap, Limit};
-
-/// A node that takes pods.
-#[derive(Clone, Debug)]
-pub(crate) struct Place {
-    /// Place of its node among the nodes; for a new node, of the one that it is made after.
-    pub(crate) of: usize,
-    pub(crate) group: usize,
-    pub(crate) schedulable: bool,
-    /// Pods on it.
-    pub(crate) pods: u32,
-    /// Free slots of the kubelet.
-    pub(crate) slots: u32,
-    pub(crate) kubelet: u32,
-    /// `None` where addresses cannot run dry: IPv6, another CNI.
-    pub(crate) stock: Option<Stock>,
-    /// What can still be asked for; `None` where not known.
-    pub(crate) cpu_m: Option<u64>,
-    pub(crate) memory: Option<u64>,
-    pub(crate) branch: Option<u32>,
-    /// Subnets of its pods.
-    pub(crate) subnets: Vec<usize>,
-}
-
-/// Addresses of a node's pods.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Stock {
-    /// Limits, without the interfaces that carry no pods.
-    limits: Limits,
-    mode: Mode,
-    /// Most addresses.
-    pub(crate) most: u32,
-    /// What is short when these are all in use.
-    pub(crate) limit: Limit,
-    pub(crate) held: Held,
-    /// Those that pods have.
-    pub(crate) assigned: u32,
-}
 
 /// Nodes and subnets.
 #[derive(Clone, Debug)]
@@ -55,54 +19,6 @@ pub(crate) struct Engine {
     pub(crate) free: Vec<Option<u32>>,
     /// Free /28 blocks of each subnet.
     pub(crate) blocks: Vec<Option<u32>>,
-}
-
-impl Stock {
-    /// What ipamd holds on a node on which `pods` pods have an address.
-    pub(crate) fn fresh(
-        settings: &CniSettings,
-        limits: Limits,
-        mode: Mode,
-        kubelet: u32,
-        unusable: u32,
-    ) -> Self {
-        let most = limits.addresses(mode, unusable);
-        let allowed = limits.enis_allowed(mode).saturating_sub(unusable);
-        let used = Limits {
-            enis: allowed,
-            ..limits
-        };
-        // A node starts with its primary interface; with custom networking the first of its pods' own
-        // comes with the first pod.
-        let held = Held::by_a_node(settings, &used, mode, 0, Some(kubelet));
-        let full = limits.addresses(
-            Mode {
-                prefixes: mode.prefixes,
-                ..Mode::default()
-            },
-            0,
-        );
-        Self {
-            limits: used,
-            mode,
-            most,
-            limit: if most < full {
-                Limit::EniSlots
-            } else {
-                Limit::AddressesPerEni
-            },
-            held: if most == 0 { Held::default() } else { held },
-            assigned: 0,
-        }
-    }
-
-    fn slots_per_eni(&self) -> u32 {
-        self.limits.per_eni(self.mode).max(1)
-    }
-
-    fn is_full(&self) -> bool {
-        self.assigned >= self.most
-    }
 }
 
 impl Engine {
@@ -203,7 +119,7 @@ impl Engine {
     }
 
     /// Gives a pod an address on a node.
-    fn give(&mut self, at: usize) -> bool {
+    pub(super) fn give(&mut self, at: usize) -> bool {
         let Some(stock) = self.places[at].stock else {
             return true;
         };
@@ -295,94 +211,6 @@ impl Engine {
         } else {
             total > u32::from(needs_eni)
         }
-    }
-
-    /// Nodes replaced by new ones of the same types, under the engine's settings: what ipamd holds goes
-    /// back to the subnets, kubelets get the maximum that EKS recommends, and the pods that there are get
-    /// addresses again. How many of these get none.
-    pub(crate) fn replace_all(&mut self, ground: &Ground<'_>) -> u32 {
-        let mut returned = false;
-        for place in &mut self.places {
-            let source = &ground.nodes[place.of];
-            let (Some(stock), Some(limits)) = (&mut place.stock, source.limits) else {
-                continue;
-            };
-            let Some(mode) = Mode::of(&self.settings, &limits) else {
-                continue;
-            };
-            returned = true;
-            if let Some(at) = place.subnets.first()
-                && let Some(free) = &mut self.free[*at]
-            {
-                *free += stock.held.addresses + stock.held.enis.saturating_sub(1);
-            }
-            let kubelet = limits.recommended(mode).unwrap_or(place.kubelet);
-            let used = place.kubelet.saturating_sub(place.slots);
-            place.slots = kubelet.saturating_sub(used);
-            place.kubelet = kubelet;
-            *stock = Stock::fresh(&self.settings, limits, mode, kubelet, source.unusable);
-            stock.held = Held {
-                enis: u32::from(!mode.custom_networking),
-                addresses: 0,
-            };
-        }
-        if returned {
-            for (blocks, subnet) in self.blocks.iter_mut().zip(&ground.subnets) {
-                *blocks = subnet.map.as_ref().map(BlockMap::blocks_without_pods);
-            }
-        }
-        let mut lost = 0;
-        for at in 0..self.places.len() {
-            let node = &ground.nodes[self.places[at].of];
-            if self.places[at].stock.is_some() {
-                for _ in 0..node.used.map_or(0, |used| used.ordinary()) {
-                    lost += u32::from(!self.give(at));
-                }
-            }
-        }
-        lost
-    }
-
-    /// Adds a node like the one at `at`, as it is when it has just started; `None` when no subnet has
-    /// addresses for it.
-    pub(crate) fn add_like(&mut self, at: usize, ground: &Ground<'_>) -> Option<usize> {
-        let model = &self.places[at];
-        let source = &ground.nodes[model.of];
-        let asked = source.asked.unwrap_or_default();
-        let daemons = asked.daemon_use;
-        let mut place = Place {
-            schedulable: true,
-            pods: daemons.pods,
-            slots: model.kubelet.saturating_sub(daemons.pods),
-            cpu_m: left(source.cpu_m, &asked, asked.daemons.cpu_m),
-            memory: left(source.memory, &asked, asked.daemons.memory),
-            branch: source.branch,
-            ..model.clone()
-        };
-        let subnets = place.subnets.clone();
-        if let (Some(old), Some(limits), Some(mode)) = (model.stock, source.limits, source.mode) {
-            let mode = Mode {
-                prefixes: old.mode.prefixes,
-                ..mode
-            };
-            let mut stock = Stock::fresh(&self.settings, limits, mode, place.kubelet, 0);
-            // Its own address, where it is of the pods' subnet.
-            let first = u32::from(!mode.custom_networking);
-            if first > 0 && !take(&mut self.free, &subnets, first) {
-                return None;
-            }
-            stock.held = Held {
-                enis: first,
-                addresses: 0,
-            };
-            place.stock = Some(stock);
-        }
-        self.places.push(place);
-        let new = self.places.len() - 1;
-        for _ in 0..daemons.ordinary() {
-            self.give(new);
-        }
-        Some(new)
     }
 
     /// Places up to `count` pods. With `blind`, as the scheduler does, which knows of no addresses;
@@ -491,59 +319,8 @@ impl Ran {
     }
 }
 
-fn dry(stock: &Stock) -> Limit {
-    if stock.mode.prefixes {
-        Limit::PrefixBlocks
-    } else {
-        Limit::SubnetAddresses
-    }
-}
-
-fn place(at: usize, node: &NodeGround<'_>, settings: &CniSettings) -> Option<Place> {
-    let used = node.used?;
-    let asked = node.asked?;
-    let kubelet = node.kubelet?;
-    let stock = match node.takes_addresses {
-        Some(true) => {
-            let (limits, mode) = (node.limits?, node.mode?);
-            let mut stock = Stock::fresh(settings, limits, mode, kubelet, node.unusable);
-            stock.most = node.ceiling.unwrap_or(stock.most);
-            stock.assigned = used.ordinary();
-            stock.held = match (node.pod_enis, node.allocated) {
-                (Some(enis), Some(addresses)) => Held { enis, addresses },
-                // What ipamd would hold, where nothing tells.
-                _ => Held::by_a_node(settings, &stock.limits, mode, stock.assigned, Some(kubelet)),
-            };
-            Some(stock)
-        }
-        Some(false) => None,
-        None => return None,
-    };
-    Some(Place {
-        of: at,
-        group: node.group,
-        schedulable: node.schedulable,
-        pods: used.pods,
-        slots: kubelet.saturating_sub(used.pods),
-        kubelet,
-        stock,
-        cpu_m: left(node.cpu_m, &asked, asked.all.cpu_m),
-        memory: left(node.memory, &asked, asked.all.memory),
-        branch: node.branch.map(|most| most.saturating_sub(used.branch)),
-        subnets: node.subnets.clone(),
-    })
-}
-
-/// What is left of an allocatable amount; `None` where what pods ask for is not known.
-fn left(allocatable: Option<u64>, asked: &crate::ground::Asked, taken: u64) -> Option<u64> {
-    if asked.unknown {
-        return None;
-    }
-    allocatable.map(|all| all.saturating_sub(taken))
-}
-
 /// Takes addresses of the subnets, from the one with most free first; whether all were there.
-fn take(free: &mut [Option<u32>], subnets: &[usize], wanted: u32) -> bool {
+pub(super) fn take(free: &mut [Option<u32>], subnets: &[usize], wanted: u32) -> bool {
     take_up_to(free, subnets, wanted) == wanted
 }
 

@@ -54,7 +54,7 @@ fn by_brute_force(drawn: &Drawn) -> Vec<u32> {
     }
     let mut free = Vec::new();
     for candidate in 0..drawn.length {
-        let aligned = (drawn.first + candidate) % 16 == 0;
+        let aligned = (drawn.first + candidate).is_multiple_of(16);
         if aligned
             && (candidate..candidate + 16).all(|at| at < drawn.length && !taken.contains(&at))
         {

@@ -232,7 +232,8 @@ fn what_is_no_type_or_no_subnet_is_refused_by_name() {
     let error = plan(&request(&["c5.xlrage"], None, &[])).expect_err("no such type");
     assert!(matches!(error, PlanError::UnknownType { .. }));
     assert!(
-        error.to_string().contains("c5.xlrage") && error.to_string().contains("did you mean c5."),
+        error.to_string().contains("c5.xlrage")
+            && error.to_string().contains("did you mean c5.xlarge"),
         "{error}"
     );
     for (subnets, words) in [

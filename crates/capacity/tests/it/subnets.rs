@@ -183,6 +183,6 @@ fn addresses_that_no_seen_interface_holds_are_a_gap() {
         measured
             .gaps
             .iter()
-            .any(|gap| gap.detail.contains("121 more addresses"))
+            .any(|gap| gap.detail.contains("121 in subnet-us-west-2a"))
     );
 }

@@ -1,17 +1,22 @@
 //! What would happen: places pods, and says where that stops and why.
 
+mod change;
+mod growth;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::kubernetes::{Meta, PodRequests, PodSpec};
-use eksnet_model::{CniSettings, Snapshot, Text};
+use eksnet_model::{Snapshot, Text};
 use ipnet::Ipv4Net;
 use serde::Serialize;
 
-use crate::ground::Ground;
-use crate::measure::{StoppedBy, sizes, stopped_by};
+use crate::Limit;
+use crate::ground::{Ground, NodeGround};
+use crate::measure::{StoppedBy, stopped_by};
 use crate::simulate::{Engine, First, PodShape, Ran, Rules};
+use crate::what_if::change::change;
+use crate::what_if::growth::{Growth, grow, room_of};
 use crate::workload::{Workload, WorkloadName, find};
-use crate::{BlockMap, Limit};
 
 /// What to suppose.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -168,9 +173,25 @@ pub fn what_if(snapshot: &Snapshot, ask: &Ask) -> Result<WhatIf, AskError> {
             "CPU and memory do not run out on nodes of which requests are not known".to_owned(),
         );
     }
-    if pod.takes_address() && engine.free.iter().any(Option::is_none) || ground.subnets.is_empty() {
+    if pod.takes_address()
+        && (engine.free.iter().any(Option::is_none)
+            || engine
+                .places
+                .iter()
+                .any(|place| place.stock.is_some() && place.subnets.is_empty()))
+    {
         supposes
             .push("subnets of which the free addresses are not known do not run dry".to_owned());
+    }
+    let unlimited = |one: &NodeGround<'_>| {
+        one.takes_addresses.is_none()
+            || (one.takes_addresses == Some(true) && (one.limits.is_none() || one.mode.is_none()))
+    };
+    if pod.takes_address() && ground.nodes.iter().any(unlimited) {
+        supposes.push(
+            "nodes of which the addresses are not known have enough of them: see the gaps"
+                .to_owned(),
+        );
     }
     let count = wanted.count.unwrap_or(u32::MAX);
     let ran = engine.run(&pod, &mut rules, count, wanted.count.is_some());
@@ -258,229 +279,6 @@ fn wanted(ground: &Ground<'_>, ask: &Ask, supposes: &mut Vec<String>) -> Result<
         spec,
         requests,
     })
-}
-
-/// Settings and blocks that are supposed.
-fn change(
-    ground: &Ground<'_>,
-    engine: &mut Engine,
-    ask: &Ask,
-    supposes: &mut Vec<String>,
-) -> Result<(), AskError> {
-    let before = engine.settings.clone();
-    for (name, value) in &ask.set {
-        engine
-            .settings
-            .set(name, value)
-            .map_err(AskError::Setting)?;
-    }
-    add_blocks(ground, engine, &ask.add_cidr, supposes)?;
-    let mode = |settings: &CniSettings| {
-        (
-            settings.prefix_delegation,
-            settings.custom_networking,
-            settings.pod_eni,
-            settings.max_enis,
-            settings.ipv6,
-        )
-    };
-    if mode(&before) != mode(&engine.settings) {
-        let lost = engine.replace_all(ground);
-        supposes.push("nodes are replaced by new ones of their types: kubelets get the maximum that EKS recommends, and what the CNI holds goes back to the subnets first".to_owned());
-        if lost > 0 {
-            supposes.push(format!("{lost} of the pods there are would get no address"));
-        }
-    }
-    Ok(())
-}
-
-/// New blocks are split evenly into a subnet for each zone that nodes stand in.
-fn add_blocks(
-    ground: &Ground<'_>,
-    engine: &mut Engine,
-    blocks: &[Ipv4Net],
-    supposes: &mut Vec<String>,
-) -> Result<(), AskError> {
-    let zones: BTreeSet<&str> = ground
-        .nodes
-        .iter()
-        .filter_map(|one| one.node.zone())
-        .collect();
-    let zones: Vec<&str> = zones.into_iter().collect();
-    for block in blocks {
-        if !(16..=28).contains(&block.prefix_len()) || block.addr() != block.network() {
-            return Err(AskError::Block(format!(
-                "{block} cannot be added to a VPC: AWS takes /16 to /28, starting at the block's own address"
-            )));
-        }
-        if let Some(other) = overlapping(ground, *block) {
-            return Err(AskError::Block(format!(
-                "{block} overlaps {other}, which the VPC has already"
-            )));
-        }
-        let parts = u32::try_from(zones.len().max(1))
-            .unwrap_or(1)
-            .next_power_of_two();
-        let length = block.prefix_len() + u8::try_from(parts.trailing_zeros()).unwrap_or(0);
-        let part = Ipv4Net::new(block.network(), length.min(32))
-            .map(BlockMap::empty)
-            .map_err(|error| AskError::Block(error.to_string()))?;
-        for zone in zones
-            .iter()
-            .copied()
-            .map(Some)
-            .chain(zones.is_empty().then_some(None))
-        {
-            engine.free.push(Some(part.counts().free));
-            engine.blocks.push(Some(part.free_block_count()));
-            let new = engine.free.len() - 1;
-            for place in &mut engine.places {
-                if ground.nodes[place.of].node.zone() == zone {
-                    // Where its own subnet is not known, it does not run dry, and needs no other.
-                    if !place.subnets.is_empty() {
-                        place.subnets.push(new);
-                    }
-                }
-            }
-        }
-        supposes.push(format!(
-            "{block} is added to the VPC as a /{length} subnet in each of {} zones, which pods take addresses from (tag kubernetes.io/role/cni=1{})",
-            zones.len().max(1),
-            if engine.settings.subnet_discovery {
-                ""
-            } else {
-                "; ENABLE_SUBNET_DISCOVERY=true, VPC CNI 1.18"
-            }
-        ));
-    }
-    Ok(())
-}
-
-fn overlapping(ground: &Ground<'_>, block: Ipv4Net) -> Option<Ipv4Net> {
-    let vpc = ground.topology.vpc()?;
-    vpc.cidr_block_association_set
-        .iter()
-        .map(|one| one.cidr_block.as_str())
-        .chain([vpc.cidr_block.as_str()])
-        .filter_map(|cidr| cidr.parse::<Ipv4Net>().ok())
-        .find(|other| other.contains(&block.network()) || block.contains(&other.network()))
-}
-
-#[derive(Default)]
-struct Growth {
-    nodes: Vec<NewNodes>,
-    running: u32,
-    without_address: u32,
-    /// A group would have to grow further.
-    hit_max: bool,
-    /// No subnet has an address for another node.
-    no_address: bool,
-    first: Option<First>,
-}
-
-/// Adds nodes while pods wait and groups may grow, each group in the zone where it has fewest.
-fn grow(
-    ground: &Ground<'_>,
-    engine: &mut Engine,
-    rules: &mut Rules,
-    pod: &PodShape,
-    waiting: u32,
-    ask: &Ask,
-) -> Result<Growth, AskError> {
-    let mut grown = Growth::default();
-    let mut left = waiting;
-    let only = match &ask.group {
-        Some((name, _)) => Some(group_of(ground, name)?),
-        None => None,
-    };
-    for group in 0..ground.groups.len() {
-        if only.is_some_and(|only| only != group) || left == 0 {
-            continue;
-        }
-        let Some((possible, max)) = room_of(ground, group, ask) else {
-            continue;
-        };
-        let mut added = 0;
-        let mut per_zone: BTreeMap<&str, (u32, usize)> = BTreeMap::new();
-        for (at, place) in engine.places.iter().enumerate() {
-            if place.group == group {
-                let zone = ground.nodes[place.of].node.zone().unwrap_or("");
-                let entry = per_zone.entry(zone).or_insert((0, at));
-                entry.0 += 1;
-            }
-        }
-        while left > 0 {
-            if added >= possible {
-                grown.hit_max = true;
-                break;
-            }
-            let Some((zone, like)) = per_zone
-                .iter()
-                .min_by_key(|(_, (nodes, _))| *nodes)
-                .map(|(zone, (_, at))| (*zone, *at))
-            else {
-                break;
-            };
-            let (kept, kept_rules) = (engine.clone(), rules.clone());
-            if engine.add_like(like, ground).is_none() {
-                grown.no_address = true;
-                break;
-            }
-            rules.grow(like);
-            let ran = engine.run(pod, rules, left, true);
-            if ran.running + ran.without_address == 0 {
-                // No pod of the kind would run there: an autoscaler does not add it.
-                (*engine, *rules) = (kept, kept_rules);
-                per_zone.remove(zone);
-                continue;
-            }
-            added += 1;
-            left = ran.waiting;
-            grown.running += ran.running;
-            grown.without_address += ran.without_address;
-            if ran.without_address > 0 && grown.first.is_none() {
-                grown.first = ran.first;
-            }
-            if let Some((nodes, _)) = per_zone.get_mut(zone) {
-                *nodes += 1;
-            }
-        }
-        if added > 0 {
-            grown.nodes.push(NewNodes {
-                group: ground.groups[group].clone(),
-                nodes: added,
-                possible,
-                max,
-            });
-        }
-    }
-    Ok(grown)
-}
-
-fn group_of(ground: &Ground<'_>, name: &str) -> Result<usize, AskError> {
-    let found = ground.groups.iter().position(|one| one.as_str() == name);
-    found.ok_or_else(|| {
-        let known: Vec<&str> = ground.groups.iter().map(Text::as_str).collect();
-        AskError::NoGroup {
-            name: name.to_owned(),
-            known: known.join(", "),
-        }
-    })
-}
-
-/// Nodes that a group may still get, and its most; `None` where that is not known.
-fn room_of(ground: &Ground<'_>, group: usize, ask: &Ask) -> Option<(u32, u32)> {
-    let there = ground.nodes.iter().filter(|one| one.group == group).count();
-    let there = u32::try_from(there).unwrap_or(u32::MAX);
-    let known = sizes(ground, group);
-    let asked = ask
-        .group
-        .as_ref()
-        .filter(|(name, _)| ground.groups[group].as_str() == name)
-        .map(|(_, max)| *max);
-    let max = asked.or(known.map(|sizes| sizes.max))?;
-    let now = known.map_or(there, |sizes| sizes.desired.max(there));
-    Some((max.saturating_sub(now), max))
 }
 
 fn stop(first: &First) -> Stop {

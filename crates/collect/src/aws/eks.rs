@@ -236,6 +236,13 @@ fn cluster(from: sdk::Cluster) -> aws::Cluster {
                 issuer: issuer.unwrap_or_default(),
             },
         },
+        access_config: aws::AccessConfig {
+            authentication_mode: from
+                .access_config
+                .and_then(|config| config.authentication_mode)
+                .map(|mode| text(Some(mode))),
+        },
+        ..aws::Cluster::default()
     }
 }
 
@@ -303,6 +310,18 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
                 })
                 .collect(),
         },
+        labels: from.labels.unwrap_or_default().into_iter().collect(),
+        taints: from
+            .taints
+            .unwrap_or_default()
+            .into_iter()
+            .map(|taint| aws::NodegroupTaint {
+                key: taint.key.unwrap_or_default(),
+                value: taint.value.unwrap_or_default(),
+                effect: text(taint.effect),
+            })
+            .collect(),
+        ..aws::Nodegroup::default()
     }
 }
 
@@ -312,6 +331,7 @@ fn association(from: sdk::PodIdentityAssociation) -> aws::PodIdentityAssociation
         service_account: from.service_account.unwrap_or_default(),
         role_arn: from.role_arn.unwrap_or_default(),
         association_id: from.association_id.unwrap_or_default(),
+        ..aws::PodIdentityAssociation::default()
     }
 }
 

@@ -4,10 +4,14 @@ use eksnet_model::Check;
 
 mod actions_denied;
 mod imds_hop_limit;
+mod irsa_trust_mismatch;
+mod oidc_provider;
 mod sts_probe_failed;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &actions_denied::CHECK,
     &imds_hop_limit::CHECK,
+    &irsa_trust_mismatch::CHECK,
+    &oidc_provider::CHECK,
     &sts_probe_failed::CHECK,
 ];

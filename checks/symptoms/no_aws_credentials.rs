@@ -45,7 +45,9 @@ fn signals(signature: &str) -> Option<&'static [&'static str]> {
     Some(match signature {
         "aws-no-credentials-v1" | "ca-asg-cache-no-providers" => &["no-providers"],
         "aws-no-credentials-v2" | "ec2-role-missing" => &["imds-role-missing"],
-        "sts-no-oidc-provider" => &["web-identity", "no-oidc-provider"],
+        "sts-no-oidc-provider" | "sts-thumbprint" | "sts-issuer-unreachable" => {
+            &["web-identity", "no-oidc-provider"]
+        }
         "sts-trust-denied" => &["web-identity", "trust-denied"],
         "sts-token-audience"
         | "sts-token-expired"

@@ -5,8 +5,10 @@
 /// (`kubectl.kubernetes.io/last-applied-configuration`) included: only those that checks read are kept.
 #[must_use]
 pub fn kept_annotation(key: &str) -> bool {
-    const PREFIXES: [&str; 10] = [
+    const PREFIXES: [&str; 11] = [
         "eks.amazonaws.com/",
+        // A common slip for the one above.
+        "eks.amazon.com/",
         "vpc.amazonaws.com/",
         "k8s.amazonaws.com/",
         "cluster-autoscaler.kubernetes.io/",

@@ -4,14 +4,28 @@ use eksnet_model::Check;
 
 mod actions_denied;
 mod imds_hop_limit;
+mod imds_unavailable;
+mod irsa_not_injected;
 mod irsa_trust_mismatch;
+mod metadata_proxy;
 mod oidc_provider;
+mod pod_identity_agent_unhealthy;
+mod pod_identity_association;
+mod region_config;
 mod sts_probe_failed;
+mod token_unreadable;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &actions_denied::CHECK,
     &imds_hop_limit::CHECK,
+    &imds_unavailable::CHECK,
+    &irsa_not_injected::CHECK,
     &irsa_trust_mismatch::CHECK,
+    &metadata_proxy::CHECK,
     &oidc_provider::CHECK,
+    &pod_identity_agent_unhealthy::CHECK,
+    &pod_identity_association::CHECK,
+    &region_config::CHECK,
     &sts_probe_failed::CHECK,
+    &token_unreadable::CHECK,
 ];

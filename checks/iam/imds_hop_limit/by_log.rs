@@ -53,7 +53,21 @@ fn asks_for_facts(hits: &Hits) -> bool {
     )
 }
 
+/// Lines by which the same log says that there is no metadata service at all, or that it was told not
+/// to ask it: no number of hops helps.
+const NO_SERVICE: [&str; 3] = [
+    "imds-unreachable",
+    "imds-refused",
+    "imds-disabled-by-setting",
+];
+
 fn is_ruled_out(cx: &Cx<'_>, scan: &LogScan, hits: &Hits) -> bool {
+    let node = cx.topology().node_of_log(scan);
+    if NO_SERVICE.iter().any(|line| scan.hits(line).is_some())
+        || node.is_some_and(|node| node.starts_with("fargate-ip-"))
+    {
+        return true;
+    }
     let Some(pod) = cx.topology().pod_of_log(scan) else {
         return false;
     };

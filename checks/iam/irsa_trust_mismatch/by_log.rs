@@ -1,6 +1,6 @@
 //! What logs say of roles that were refused, or are not there.
 
-use eksnet_model::{Confidence, Cx, Finding, Speaker, Severity, Subject, SubjectKind};
+use eksnet_model::{Confidence, Cx, Finding, Severity, Speaker, Subject, SubjectKind};
 
 use super::META;
 use super::accounts::Named;

@@ -1,7 +1,7 @@
 //! What STS says of the provider, in anybody's log.
 
 use eksnet_model::iam::without_scheme;
-use eksnet_model::{Confidence, Cx, Finding, Place, Speaker, Severity, Subject, SubjectKind};
+use eksnet_model::{Confidence, Cx, Finding, Place, Severity, Speaker, Subject, SubjectKind};
 
 use super::{META, make};
 

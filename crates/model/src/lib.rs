@@ -23,6 +23,7 @@ mod check;
 mod cluster;
 mod cni;
 mod component;
+pub mod corefile;
 mod deployed;
 pub mod dns;
 pub mod endpoints;
@@ -30,6 +31,7 @@ mod evidence;
 mod finding;
 pub mod iam;
 pub mod kubernetes;
+mod log_lines;
 mod logs;
 mod names;
 mod node_capacity;
@@ -65,12 +67,14 @@ pub use cluster::{ClusterFacts, Origin, OriginKind};
 pub use cni::CniSettings;
 pub use component::{Component, Running};
 pub use deployed::Deployed;
+pub use corefile::Corefile;
 pub use dns::{ClusterDns, DnsEndpoint};
 pub use endpoints::AwsEndpoint;
 pub use evidence::{Evidence, Gap, Why};
 pub use finding::{
     Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,
 };
+pub use log_lines::{LogLines, log_was_read};
 pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
 };

@@ -3,13 +3,25 @@
 use eksnet_model::Check;
 
 mod cluster_dns_ip_mismatch;
+mod coredns_apiserver_unsynced;
+mod coredns_capacity;
 mod coredns_cross_node_blocked;
 mod coredns_no_ready_endpoints;
+mod corefile_broken;
+mod eni_pps_throttled;
+mod private_zone_shadow;
+mod upstream_timeouts;
 mod vpc_resolver_unreachable;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &cluster_dns_ip_mismatch::CHECK,
+    &coredns_apiserver_unsynced::CHECK,
+    &coredns_capacity::CHECK,
     &coredns_cross_node_blocked::CHECK,
     &coredns_no_ready_endpoints::CHECK,
+    &corefile_broken::CHECK,
+    &eni_pps_throttled::CHECK,
+    &private_zone_shadow::CHECK,
+    &upstream_timeouts::CHECK,
     &vpc_resolver_unreachable::CHECK,
 ];

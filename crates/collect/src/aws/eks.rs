@@ -3,16 +3,20 @@
 use std::future::Future;
 
 use aws_sdk_eks::Client;
+use aws_sdk_eks::primitives::DateTimeFormat as Format;
 use aws_sdk_eks::types as sdk;
 use tokio::time::Instant;
 
-use eksnet_model::{Why, aws};
+use eksnet_model::{Time, Why, aws};
 
 use super::failure::Failure;
 use super::paging::{Gathered, Page, gather, side_by_side, within};
 
 /// Describe calls that run at the same time. EKS allows a few a second and account.
 const AT_ONCE: usize = 8;
+
+/// Most access entries that are described.
+const MOST_ENTRIES: usize = 200;
 
 /// Most Pod Identity associations that are described: the list has no roles, so each is a call.
 const MOST_ASSOCIATIONS: usize = 200;
@@ -24,6 +28,8 @@ pub(crate) const DESCRIBE_CLUSTER: &str = "eks:DescribeCluster";
 pub(crate) const LIST_CLUSTERS: &str = "eks:ListClusters";
 const LIST_NODEGROUPS: &str = "eks:ListNodegroups";
 const DESCRIBE_NODEGROUP: &str = "eks:DescribeNodegroup";
+const LIST_ENTRIES: &str = "eks:ListAccessEntries";
+const DESCRIBE_ENTRY: &str = "eks:DescribeAccessEntry";
 const LIST_ASSOCIATIONS: &str = "eks:ListPodIdentityAssociations";
 const DESCRIBE_ASSOCIATION: &str = "eks:DescribePodIdentityAssociation";
 
@@ -134,17 +140,12 @@ pub(crate) async fn fetch_pod_identity_associations(
     found
         .items
         .sort_by_key(|association| association.namespace() != Some("kube-system"));
-    if found.items.len() > MOST_ASSOCIATIONS {
-        found.fail(Failure::new(
-            DESCRIBE_ASSOCIATION,
-            Why::Sampled,
-            format!(
-                "{MOST_ASSOCIATIONS} of {} associations were described",
-                found.items.len()
-            ),
-        ));
-        found.items.truncate(MOST_ASSOCIATIONS);
-    }
+    keep_first(
+        &mut found,
+        MOST_ASSOCIATIONS,
+        DESCRIBE_ASSOCIATION,
+        "associations",
+    );
     let ids = found.map(|association| association.association_id.unwrap_or_default());
     described(ids, DESCRIBE_ASSOCIATION, deadline, |id| async move {
         let answer = client
@@ -163,6 +164,74 @@ pub(crate) async fn fetch_pod_identity_associations(
         })
     })
     .await
+}
+
+/// Access entries of a cluster; at most 200. A cluster whose authentication mode is the config map
+/// alone has none: EKS refuses the list then, which is no failure.
+pub(crate) async fn fetch_access_entries(
+    client: &Client,
+    cluster: &str,
+    deadline: Instant,
+) -> Gathered<aws::AccessEntry> {
+    let mut principals = gather(LIST_ENTRIES, deadline, |token| async {
+        let answer = client
+            .list_access_entries()
+            .cluster_name(cluster)
+            .max_results(PAGE)
+            .set_next_token(token)
+            .send()
+            .await;
+        let output = match answer.map_err(|error| Failure::of_sdk(LIST_ENTRIES, &error)) {
+            Err(failure) if of_config_map_alone(&failure) => {
+                return Ok(Page {
+                    items: Vec::new(),
+                    next: None,
+                });
+            }
+            answer => answer?,
+        };
+        Ok(Page {
+            items: output.access_entries.unwrap_or_default(),
+            next: output.next_token,
+        })
+    })
+    .await;
+    keep_first(
+        &mut principals,
+        MOST_ENTRIES,
+        DESCRIBE_ENTRY,
+        "access entries",
+    );
+    described(principals, DESCRIBE_ENTRY, deadline, |arn| async move {
+        let answer = client
+            .describe_access_entry()
+            .cluster_name(cluster)
+            .principal_arn(&arn)
+            .send()
+            .await;
+        let output = answer.map_err(|error| Failure::of_sdk(DESCRIBE_ENTRY, &error))?;
+        output.access_entry.map(access_entry).ok_or_else(|| {
+            Failure::new(DESCRIBE_ENTRY, Why::Malformed, "an answer without an entry")
+        })
+    })
+    .await
+}
+
+/// `InvalidRequestException: The cluster's authentication mode must be set to one of [API,
+/// API_AND_CONFIG_MAP] to perform this operation.`
+fn of_config_map_alone(failure: &Failure) -> bool {
+    failure.code.as_deref() == Some("InvalidRequestException")
+        && failure.detail.contains("authentication mode")
+}
+
+/// The first `most` items; that there are more is said.
+fn keep_first<T>(found: &mut Gathered<T>, most: usize, action: &'static str, what: &str) {
+    let all = found.items.len();
+    if all > most {
+        let said = format!("{most} of {all} {what} were described");
+        found.fail(Failure::new(action, Why::Sampled, said));
+        found.items.truncate(most);
+    }
 }
 
 /// The objects behind a list of names; what went wrong with the list stays noted. One that was
@@ -230,6 +299,12 @@ fn cluster(from: sdk::Cluster) -> aws::Cluster {
                 .compute_config
                 .and_then(|compute| compute.enabled)
                 .unwrap_or_default(),
+        },
+        access_config: aws::AccessConfig {
+            authentication_mode: from
+                .access_config
+                .and_then(|access| access.authentication_mode)
+                .map(|mode| text(Some(mode))),
         },
         identity: aws::Identity {
             oidc: aws::Oidc {
@@ -325,13 +400,24 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
     }
 }
 
+fn access_entry(from: sdk::AccessEntry) -> aws::AccessEntry {
+    aws::AccessEntry {
+        principal_arn: from.principal_arn.unwrap_or_default(),
+        kind: from.r#type.unwrap_or_default(),
+        kubernetes_groups: from.kubernetes_groups.unwrap_or_default(),
+        username: from.username.unwrap_or_default(),
+    }
+}
+
 fn association(from: sdk::PodIdentityAssociation) -> aws::PodIdentityAssociation {
     aws::PodIdentityAssociation {
         namespace: from.namespace.unwrap_or_default(),
         service_account: from.service_account.unwrap_or_default(),
         role_arn: from.role_arn.unwrap_or_default(),
         association_id: from.association_id.unwrap_or_default(),
-        ..aws::PodIdentityAssociation::default()
+        created_at: from
+            .created_at
+            .and_then(|at| Time::parse(&at.fmt(Format::DateTime).ok()?)),
     }
 }
 

@@ -72,16 +72,24 @@ impl<'a> Reading<'a> {
         let endpoints = self.of_vpc(Source::VpcEndpoints, |ec2, vpc| {
             ec2.fetch_vpc_endpoints(vpc, at)
         });
+        let gateways = self.of_vpc(Source::NatGateways, |ec2, vpc| {
+            ec2.fetch_nat_gateways(vpc, at)
+        });
+        let entries = self.of_cluster(Source::AccessEntries, |client, name| {
+            eks::fetch_access_entries(client, name, at)
+        });
         let associations = self.of_cluster(Source::PodIdentityAssociations, |client, name| {
             eks::fetch_pod_identity_associations(client, name, at)
         });
-        let (members, rules, dns, interfaces, acls, endpoints, associations) = tokio::join!(
+        let (members, rules, dns, interfaces, acls, endpoints, gateways, entries, associations) = tokio::join!(
             members,
             rules,
             dns,
             interfaces,
             acls,
             endpoints,
+            gateways,
+            entries,
             associations
         );
         (
@@ -97,6 +105,8 @@ impl<'a> Reading<'a> {
         aws.network_interfaces = interfaces;
         aws.network_acls = acls;
         aws.vpc_endpoints = endpoints;
+        aws.nat_gateways = gateways;
+        aws.access_entries = entries;
         aws.pod_identity_associations = associations;
     }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::{
-    ConfigMap, DaemonSet, Deployment, EndpointSlice, EniConfig, Event, Lease, NetworkPolicy, Node,
-    PodDisruptionBudget, Service, ServiceAccount,
+    ApiService, ConfigMap, DaemonSet, Deployment, EndpointSlice, EniConfig, Event, Lease,
+    NetworkPolicy, Node, PodDisruptionBudget, SecurityGroupPolicy, Service, ServiceAccount,
+    WebhookConfiguration,
 };
 use eksnet_model::{Component, Evidence, Gap, Kubernetes, Source};
 use futures_util::future::join_all;
@@ -65,6 +66,26 @@ const ENI_CONFIGS: Resource = resource!(
     ["/apis/crd.k8s.amazonaws.com/v1alpha1"],
     "eniconfigs",
     namespaced: false
+);
+const VALIDATING_WEBHOOKS: Resource = resource!(
+    ValidatingWebhooks,
+    ["/apis/admissionregistration.k8s.io/v1"],
+    "validatingwebhookconfigurations",
+    namespaced: false
+);
+const MUTATING_WEBHOOKS: Resource = resource!(
+    MutatingWebhooks,
+    ["/apis/admissionregistration.k8s.io/v1"],
+    "mutatingwebhookconfigurations",
+    namespaced: false
+);
+const API_SERVICES: Resource =
+    resource!(ApiServices, ["/apis/apiregistration.k8s.io/v1"], "apiservices", namespaced: false);
+const SECURITY_GROUP_POLICIES: Resource = resource!(
+    SecurityGroupPolicies,
+    ["/apis/vpcresources.k8s.aws/v1beta1"],
+    "securitygrouppolicies",
+    namespaced: true
 );
 
 /// The config maps that checks read, all in `kube-system`; see [`ConfigMap::is_kept`].
@@ -141,6 +162,27 @@ impl Lists<'_> {
             )),
             Box::pin(self.into::<NetworkPolicy>(POLICIES, &mut kubernetes.networkpolicies, Some)),
             Box::pin(self.into::<EniConfig>(ENI_CONFIGS, &mut kubernetes.eniconfigs, Some)),
+            Box::pin(self.into::<WebhookConfiguration>(
+                VALIDATING_WEBHOOKS,
+                &mut kubernetes.validatingwebhookconfigurations,
+                Some
+            )),
+            Box::pin(self.into::<WebhookConfiguration>(
+                MUTATING_WEBHOOKS,
+                &mut kubernetes.mutatingwebhookconfigurations,
+                Some
+            )),
+            Box::pin(self.into::<ApiService>(
+                API_SERVICES,
+                &mut kubernetes.apiservices,
+                // Those without a Service are the API server's own.
+                |one: ApiService| one.spec.service.is_some().then_some(one)
+            )),
+            Box::pin(self.into::<SecurityGroupPolicy>(
+                SECURITY_GROUP_POLICIES,
+                &mut kubernetes.securitygrouppolicies,
+                Some
+            )),
             Box::pin(self.fetch_events(&mut kubernetes.events)),
             Box::pin(self.fetch_leases(&mut kubernetes.leases)),
             Box::pin(self.fetch_config_maps(&mut kubernetes.configmaps)),
@@ -273,6 +315,10 @@ pub(crate) fn calls_of(request: &Request) -> Vec<String> {
         BUDGETS,
         POLICIES,
         ENI_CONFIGS,
+        VALIDATING_WEBHOOKS,
+        MUTATING_WEBHOOKS,
+        API_SERVICES,
+        SECURITY_GROUP_POLICIES,
     ];
     let wants = |source| request.reads(source);
     let mut calls = vec!["GET /version".to_owned()];

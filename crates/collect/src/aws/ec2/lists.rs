@@ -204,6 +204,22 @@ impl Ec2 {
         .await
     }
 
+    /// NAT gateways of a VPC, deleted ones of the last hour included.
+    pub(crate) async fn fetch_nat_gateways(
+        &self,
+        vpc: &str,
+        deadline: Instant,
+    ) -> Gathered<aws::NatGateway> {
+        self.of_vpc(
+            "DescribeNatGateways",
+            vpc,
+            1000,
+            deadline,
+            vpc::nat_gateways,
+        )
+        .await
+    }
+
     async fn of_vpc<T>(
         &self,
         action: &'static str,

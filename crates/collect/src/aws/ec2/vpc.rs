@@ -92,6 +92,21 @@ pub(crate) fn cidr_reservations(
     })
 }
 
+/// `DescribeNatGateways`.
+pub(crate) fn nat_gateways(root: Element<'_>) -> Result<Vec<aws::NatGateway>, Malformed> {
+    root.list("natGatewaySet", |item| {
+        Ok(aws::NatGateway {
+            nat_gateway_id: item.required("natGatewayId")?,
+            vpc_id: item.text("vpcId"),
+            subnet_id: item.text("subnetId"),
+            state: item.text("state"),
+            connectivity_type: item.text("connectivityType"),
+            failure_code: item.optional("failureCode"),
+            failure_message: item.optional("failureMessage"),
+        })
+    })
+}
+
 /// `DescribeRouteTables`.
 pub(crate) fn route_tables(root: Element<'_>) -> Result<Vec<aws::RouteTable>, Malformed> {
     root.list("routeTableSet", |item| {

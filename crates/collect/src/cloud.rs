@@ -8,7 +8,7 @@ use eksnet_model::{Aws, ClusterFacts, Evidence, Gap, Snapshot, Source, Why};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout, timeout_at};
 
-use crate::aws::{AwsOptions, AwsSession, Identity, roles_to_simulate};
+use crate::aws::{AwsOptions, AwsSession, Identity, READ_LATER, roles_to_simulate};
 use crate::collect::CollectError;
 use crate::progress::Ended;
 use crate::{ClusterHints, Connection, Progress, Request};
@@ -87,7 +87,7 @@ pub(crate) fn wanted(request: &Request) -> BTreeSet<Source> {
 
 /// Whether the source is read once pods are known.
 fn is_later(source: Source) -> bool {
-    source == Source::SimulatedPolicies
+    source == Source::SimulatedPolicies || READ_LATER.contains(&source)
 }
 
 fn options(connection: &Connection, request: &Request, time: Duration) -> AwsOptions {

@@ -1,6 +1,6 @@
 //! One run: from a connection to a snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::time::Duration;
 
@@ -10,12 +10,13 @@ use eksnet_model::{Evidence, Gap, LogScan, Origin, OriginKind, Snapshot, Source,
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::aws::AwsSession;
+use crate::aws::{AwsSession, HeldByIam, READ_LATER};
 use crate::cloud;
 use crate::kubernetes::sources::Lists;
 use crate::kubernetes::{facts, logs, metrics};
 use crate::pods::preview::preview as pods_preview;
 use crate::pods::{Cleanup, ProbePlanPreview, stage};
+use crate::progress::Ended;
 use crate::watch::Watch;
 use crate::{Connection, Progress, Request};
 
@@ -77,11 +78,12 @@ pub async fn collect(
         watch: Watch(progress),
     };
     // Boxed: all of them at one time are a large future.
-    let (probed, logs, metrics, simulated) = tokio::join!(
+    let (probed, logs, metrics, simulated, held) = tokio::join!(
         Box::pin(timed(reading.probe(cleanup, progress))),
         Box::pin(timed(reading.logs())),
         Box::pin(timed(reading.metrics())),
         Box::pin(timed(reading.simulate(session.as_ref()))),
+        Box::pin(timed(reading.held_by_iam(session.as_ref()))),
     );
     // At the end of the run, so that counters had time to move.
     let metrics_again = timed(reading.metrics_again(metrics.0)).await;
@@ -90,6 +92,7 @@ pub async fn collect(
         ("logs", logs.1),
         ("metrics", metrics.1 + metrics_again.1),
         ("simulation", simulated.1),
+        ("iam", held.1),
     ] {
         timings.insert(phase.into(), millis(took));
     }
@@ -99,6 +102,12 @@ pub async fn collect(
     }
     if let Some(simulated) = simulated.0 {
         snapshot.aws.simulated_policies = simulated;
+    }
+    if let Some(held) = held.0 {
+        snapshot.aws.roles = held.roles;
+        snapshot.aws.policies = held.policies;
+        snapshot.aws.oidc_providers = held.oidc_providers;
+        snapshot.aws.instance_profiles = held.instance_profiles;
     }
     if let Some(logs) = logs.0 {
         snapshot.kubernetes.logs = logs;
@@ -233,6 +242,29 @@ impl Reading<'_> {
         let session = session.filter(|_| self.request.wants(Source::SimulatedPolicies))?;
         let asking = cloud::simulate(session, self.snapshot, self.budget.end);
         Some(self.watch.source(Source::SimulatedPolicies, asking).await)
+    }
+
+    async fn held_by_iam(&self, session: Option<&AwsSession>) -> Option<HeldByIam> {
+        let wanted: BTreeSet<Source> = READ_LATER
+            .into_iter()
+            .filter(|source| self.request.wants(*source))
+            .collect();
+        let session = session.filter(|_| !wanted.is_empty())?;
+        let started = Instant::now();
+        for source in &wanted {
+            self.watch.0.started(*source);
+        }
+        let held = session
+            .held_by_iam(self.snapshot, &wanted, self.budget.end)
+            .await;
+        for source in wanted {
+            let ended = match held.is_complete(source) {
+                true => Ended::Complete,
+                false => Ended::Absent,
+            };
+            self.watch.0.finished(source, started.elapsed(), ended);
+        }
+        Some(held)
     }
 
     async fn logs(&self) -> Option<Evidence<Vec<LogScan>>> {

@@ -28,6 +28,8 @@ pub(crate) const DESCRIBE_CLUSTER: &str = "eks:DescribeCluster";
 pub(crate) const LIST_CLUSTERS: &str = "eks:ListClusters";
 const LIST_NODEGROUPS: &str = "eks:ListNodegroups";
 const DESCRIBE_NODEGROUP: &str = "eks:DescribeNodegroup";
+const LIST_ADDONS: &str = "eks:ListAddons";
+const DESCRIBE_ADDON: &str = "eks:DescribeAddon";
 const LIST_ENTRIES: &str = "eks:ListAccessEntries";
 const DESCRIBE_ENTRY: &str = "eks:DescribeAccessEntry";
 const LIST_ASSOCIATIONS: &str = "eks:ListPodIdentityAssociations";
@@ -160,6 +162,46 @@ pub(crate) async fn fetch_pod_identity_associations(
                 DESCRIBE_ASSOCIATION,
                 Why::Malformed,
                 "an answer without an association",
+            )
+        })
+    })
+    .await
+}
+
+/// Add-ons that EKS manages in a cluster.
+pub(crate) async fn fetch_addons(
+    client: &Client,
+    cluster: &str,
+    deadline: Instant,
+) -> Gathered<aws::Addon> {
+    let names = gather(LIST_ADDONS, deadline, |token| async {
+        let answer = client
+            .list_addons()
+            .cluster_name(cluster)
+            .max_results(PAGE)
+            .set_next_token(token)
+            .send()
+            .await;
+        let output = answer.map_err(|error| Failure::of_sdk(LIST_ADDONS, &error))?;
+        Ok(Page {
+            items: output.addons.unwrap_or_default(),
+            next: output.next_token,
+        })
+    })
+    .await;
+    described(names, DESCRIBE_ADDON, deadline, |name| async move {
+        let answer = client
+            .describe_addon()
+            .cluster_name(cluster)
+            .addon_name(&name)
+            .send()
+            .await;
+        let output = answer.map_err(|error| Failure::of_sdk(DESCRIBE_ADDON, &error))?;
+        output.addon.map(addon).ok_or_else(|| {
+            Failure::new(
+                DESCRIBE_ADDON,
+                Why::Malformed,
+                "an answer without an add-on",
             )
         })
     })
@@ -300,6 +342,25 @@ fn cluster(from: sdk::Cluster) -> aws::Cluster {
                 .and_then(|compute| compute.enabled)
                 .unwrap_or_default(),
         },
+        health: aws::NodegroupHealth {
+            issues: from
+                .health
+                .and_then(|health| health.issues)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|issue| aws::HealthIssue {
+                    code: text(issue.code),
+                    message: issue.message.unwrap_or_default(),
+                    resource_ids: issue.resource_ids.unwrap_or_default(),
+                })
+                .collect(),
+        },
+        upgrade_policy: aws::UpgradePolicy {
+            support_type: from
+                .upgrade_policy
+                .map(|policy| text(policy.support_type))
+                .unwrap_or_default(),
+        },
         access_config: aws::AccessConfig {
             authentication_mode: from
                 .access_config
@@ -362,6 +423,17 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
         instance_types: from.instance_types.unwrap_or_default(),
         subnets: from.subnets.unwrap_or_default(),
         node_role: from.node_role.unwrap_or_default(),
+        labels: from.labels.unwrap_or_default().into_iter().collect(),
+        taints: from
+            .taints
+            .unwrap_or_default()
+            .into_iter()
+            .map(|taint| aws::NodegroupTaint {
+                key: taint.key.unwrap_or_default(),
+                value: taint.value.unwrap_or_default(),
+                effect: text(taint.effect),
+            })
+            .collect(),
         scaling_config: aws::ScalingConfig {
             min_size: size(scaling.as_ref().and_then(|s| s.min_size)).unwrap_or_default(),
             max_size: size(scaling.as_ref().and_then(|s| s.max_size)).unwrap_or_default(),
@@ -397,6 +469,31 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
             })
             .collect(),
         ..aws::Nodegroup::default()
+    }
+}
+
+fn addon(from: sdk::Addon) -> aws::Addon {
+    let issues = from
+        .health
+        .and_then(|health| health.issues)
+        .unwrap_or_default();
+    aws::Addon {
+        addon_name: from.addon_name.unwrap_or_default(),
+        addon_version: from.addon_version.unwrap_or_default(),
+        status: text(from.status),
+        health: aws::NodegroupHealth {
+            issues: issues
+                .into_iter()
+                .map(|issue| aws::HealthIssue {
+                    code: text(issue.code),
+                    message: issue.message.unwrap_or_default(),
+                    resource_ids: issue.resource_ids.unwrap_or_default(),
+                })
+                .collect(),
+        },
+        configuration_values: from.configuration_values,
+        service_account_role_arn: from.service_account_role_arn,
+        pod_identity_associations: from.pod_identity_associations.unwrap_or_default(),
     }
 }
 

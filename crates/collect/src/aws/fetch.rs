@@ -25,9 +25,13 @@ pub struct AwsEvidence {
 }
 
 /// What sources need of each other.
-const HANGS_ON: [(Source, &[Source]); 6] = [
+const HANGS_ON: [(Source, &[Source]); 7] = [
     (Source::InstanceTypes, &[Source::Instances]),
     (Source::AutoScalingGroups, &[Source::Subnets]),
+    (
+        Source::ScalingActivities,
+        &[Source::AutoScalingGroups, Source::Subnets],
+    ),
     (
         Source::PrefixLists,
         &[Source::SecurityGroups, Source::RouteTables],

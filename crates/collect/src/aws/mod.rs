@@ -7,6 +7,7 @@
 //! Before anything is mixed with what Kubernetes said, the identity guard compares the context's CA
 //! with the cluster's: see [`Identity`].
 
+mod activities;
 mod calls;
 mod ec2;
 mod eks;
@@ -20,6 +21,7 @@ mod options;
 mod paging;
 mod permissions;
 mod reading;
+mod roles;
 mod roots;
 mod session;
 
@@ -29,4 +31,5 @@ pub use options::AwsOptions;
 pub use permissions::{
     ContextValue, Question, RoleSource, RoleToSimulate, Roles, roles_to_simulate,
 };
+pub(crate) use roles::{HeldByIam, SOURCES as READ_LATER};
 pub use session::AwsSession;

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 
 use eksnet_model::{Aws, Evidence, Gap, Source, Why, aws};
 
+use super::activities::fetch_activities;
 use super::ec2::Ec2;
 use super::failure::Failure;
 use super::groups::{Belonging, fetch_groups};
@@ -38,11 +39,20 @@ impl<'a> Reading<'a> {
                 self.groups_of_region(),
             );
             let groups = self.groups_of_cluster(groups, &nodegroups, &subnets);
-            let (types, reservations) = tokio::join!(
+            let (types, reservations, activities) = tokio::join!(
                 self.instance_types(&instances, &nodegroups, &groups),
                 self.cidr_reservations(&subnets),
+                self.scaling_activities(&groups),
             );
-            (nodegroups, instances, subnets, groups, types, reservations)
+            (
+                nodegroups,
+                instances,
+                subnets,
+                groups,
+                types,
+                reservations,
+                activities,
+            )
         });
         let rules = Box::pin(async {
             let (groups, tables) = tokio::join!(
@@ -78,10 +88,13 @@ impl<'a> Reading<'a> {
         let entries = self.of_cluster(Source::AccessEntries, |client, name| {
             eks::fetch_access_entries(client, name, at)
         });
+        let addons = self.of_cluster(Source::Addons, |client, name| {
+            eks::fetch_addons(client, name, at)
+        });
         let associations = self.of_cluster(Source::PodIdentityAssociations, |client, name| {
             eks::fetch_pod_identity_associations(client, name, at)
         });
-        let (members, rules, dns, interfaces, acls, endpoints, gateways, entries, associations) = tokio::join!(
+        let (
             members,
             rules,
             dns,
@@ -90,6 +103,18 @@ impl<'a> Reading<'a> {
             endpoints,
             gateways,
             entries,
+            addons,
+            associations,
+        ) = tokio::join!(
+            members,
+            rules,
+            dns,
+            interfaces,
+            acls,
+            endpoints,
+            gateways,
+            entries,
+            addons,
             associations
         );
         (
@@ -99,6 +124,7 @@ impl<'a> Reading<'a> {
             aws.auto_scaling_groups,
             aws.instance_types,
             aws.subnet_cidr_reservations,
+            aws.scaling_activities,
         ) = members;
         (aws.security_groups, aws.route_tables, aws.prefix_lists) = rules;
         (aws.vpcs, aws.dhcp_options) = dns;
@@ -107,6 +133,7 @@ impl<'a> Reading<'a> {
         aws.vpc_endpoints = endpoints;
         aws.nat_gateways = gateways;
         aws.access_entries = entries;
+        aws.addons = addons;
         aws.pod_identity_associations = associations;
     }
 
@@ -291,6 +318,21 @@ impl<'a> Reading<'a> {
             })
             .await;
         self.hanging_on(Source::SubnetCidrReservations, found, &[subnets.gap()])
+    }
+
+    async fn scaling_activities(
+        &self,
+        groups: &Evidence<Vec<aws::AutoScalingGroup>>,
+    ) -> Evidence<Vec<aws::ScalingActivity>> {
+        let source = Source::ScalingActivities;
+        if !self.wants(source) {
+            return Evidence::not_requested(source);
+        }
+        let names: Vec<&str> = each(groups)
+            .map(|group| group.auto_scaling_group_name.as_str())
+            .collect();
+        let found = fetch_activities(&self.session.autoscaling, &names, self.deadline).await;
+        self.hanging_on(source, self.evidence(source, found), &[groups.gap()])
     }
 
     async fn dhcp_options(

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::{
     ApiService, ConfigMap, DaemonSet, Deployment, EndpointSlice, EniConfig, Event, Lease,
-    NetworkPolicy, Node, PodDisruptionBudget, SecurityGroupPolicy, Service, ServiceAccount,
-    WebhookConfiguration,
+    NetworkPolicy, Node, NodeClaim, NodeClass, NodePool, PersistentVolume, PodDisruptionBudget,
+    SecurityGroupPolicy, Service, ServiceAccount, StorageClass, WebhookConfiguration,
 };
 use eksnet_model::{Component, Evidence, Gap, Kubernetes, Source};
 use futures_util::future::join_all;
@@ -87,6 +87,28 @@ const SECURITY_GROUP_POLICIES: Resource = resource!(
     "securitygrouppolicies",
     namespaced: true
 );
+const NODE_POOLS: Resource = resource!(
+    NodePools,
+    ["/apis/karpenter.sh/v1", "/apis/karpenter.sh/v1beta1"],
+    "nodepools",
+    namespaced: false
+);
+const NODE_CLASSES: Resource = resource!(
+    NodeClasses,
+    ["/apis/karpenter.k8s.aws/v1", "/apis/karpenter.k8s.aws/v1beta1"],
+    "ec2nodeclasses",
+    namespaced: false
+);
+const NODE_CLAIMS: Resource = resource!(
+    NodeClaims,
+    ["/apis/karpenter.sh/v1", "/apis/karpenter.sh/v1beta1"],
+    "nodeclaims",
+    namespaced: false
+);
+const VOLUMES: Resource =
+    resource!(PersistentVolumes, ["/api/v1"], "persistentvolumes", namespaced: false);
+const STORAGE_CLASSES: Resource =
+    resource!(StorageClasses, ["/apis/storage.k8s.io/v1"], "storageclasses", namespaced: false);
 
 /// The config maps that checks read, all in `kube-system`; see [`ConfigMap::is_kept`].
 const CONFIG_MAPS: [&str; 8] = [
@@ -181,6 +203,19 @@ impl Lists<'_> {
             Box::pin(self.into::<SecurityGroupPolicy>(
                 SECURITY_GROUP_POLICIES,
                 &mut kubernetes.securitygrouppolicies,
+                Some
+            )),
+            Box::pin(self.into::<NodePool>(NODE_POOLS, &mut kubernetes.nodepools, Some)),
+            Box::pin(self.into::<NodeClass>(NODE_CLASSES, &mut kubernetes.nodeclasses, Some)),
+            Box::pin(self.into::<NodeClaim>(NODE_CLAIMS, &mut kubernetes.nodeclaims, Some)),
+            Box::pin(self.into::<PersistentVolume>(
+                VOLUMES,
+                &mut kubernetes.persistentvolumes,
+                Some
+            )),
+            Box::pin(self.into::<StorageClass>(
+                STORAGE_CLASSES,
+                &mut kubernetes.storageclasses,
                 Some
             )),
             Box::pin(self.fetch_events(&mut kubernetes.events)),
@@ -319,6 +354,11 @@ pub(crate) fn calls_of(request: &Request) -> Vec<String> {
         MUTATING_WEBHOOKS,
         API_SERVICES,
         SECURITY_GROUP_POLICIES,
+        NODE_POOLS,
+        NODE_CLASSES,
+        NODE_CLAIMS,
+        VOLUMES,
+        STORAGE_CLASSES,
     ];
     let wants = |source| request.reads(source);
     let mut calls = vec!["GET /version".to_owned()];

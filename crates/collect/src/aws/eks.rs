@@ -372,13 +372,6 @@ fn cluster(from: sdk::Cluster) -> aws::Cluster {
                 issuer: issuer.unwrap_or_default(),
             },
         },
-        access_config: aws::AccessConfig {
-            authentication_mode: from
-                .access_config
-                .and_then(|config| config.authentication_mode)
-                .map(|mode| text(Some(mode))),
-        },
-        ..aws::Cluster::default()
     }
 }
 
@@ -423,17 +416,6 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
         instance_types: from.instance_types.unwrap_or_default(),
         subnets: from.subnets.unwrap_or_default(),
         node_role: from.node_role.unwrap_or_default(),
-        labels: from.labels.unwrap_or_default().into_iter().collect(),
-        taints: from
-            .taints
-            .unwrap_or_default()
-            .into_iter()
-            .map(|taint| aws::NodegroupTaint {
-                key: taint.key.unwrap_or_default(),
-                value: taint.value.unwrap_or_default(),
-                effect: text(taint.effect),
-            })
-            .collect(),
         scaling_config: aws::ScalingConfig {
             min_size: size(scaling.as_ref().and_then(|s| s.min_size)).unwrap_or_default(),
             max_size: size(scaling.as_ref().and_then(|s| s.max_size)).unwrap_or_default(),
@@ -468,7 +450,6 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
                 effect: text(taint.effect),
             })
             .collect(),
-        ..aws::Nodegroup::default()
     }
 }
 

@@ -11,6 +11,7 @@ mod cni;
 mod dns;
 mod endpoints;
 mod iam;
+mod isolation;
 mod kube_proxy;
 mod net;
 mod node;
@@ -27,6 +28,7 @@ pub fn all() -> Vec<&'static Check> {
         dns::CHECKS,
         endpoints::CHECKS,
         iam::CHECKS,
+        isolation::CHECKS,
         kube_proxy::CHECKS,
         net::CHECKS,
         node::CHECKS,

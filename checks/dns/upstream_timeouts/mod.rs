@@ -56,7 +56,7 @@ fn finding(cx: &Cx<'_>, upstream: &Upstream<'_>, all: &[LogLines<'_>]) -> Findin
     let kind = upstream.kind(&vpc_resolvers(cx.topology().vpc()));
     let own: Vec<LogLines<'_>> = upstream.lines.iter().map(|one| **one).collect();
     let excerpt = all.iter().any(LogLines::is_excerpt);
-    let severity = if upstream.loop_probe_alone() {
+    let severity = if is_benign(upstream, kind) {
         Severity::Info
     } else if upstream.one_broken_zone() {
         Severity::Warning
@@ -84,14 +84,19 @@ fn finding(cx: &Cx<'_>, upstream: &Upstream<'_>, all: &[LogLines<'_>]) -> Findin
         Kind::Other => finding = finding.signal("to-own-forwarder"),
         Kind::NotKnown => {}
     }
-    if upstream.loop_probe_alone() {
+    if is_benign(upstream, kind) {
         finding = finding.signal("loop-probe-alone");
     }
     fixes(cx, finding, upstream, kind)
 }
 
+/// The VPC's resolver answers the loop plugin's probe; other servers may drop it, and lose nothing else.
+fn is_benign(upstream: &Upstream<'_>, kind: Kind) -> bool {
+    upstream.loop_probe_alone() && kind != Kind::VpcResolver
+}
+
 fn detail(upstream: &Upstream<'_>, kind: Kind) -> String {
-    if upstream.loop_probe_alone() {
+    if is_benign(upstream, kind) {
         return "Only the probe of the loop plugin is lost, a HINFO query of two random numbers at start. Some forwarders drop it; names that pods ask for are not touched.".to_owned();
     }
     if upstream.one_broken_zone() {
@@ -111,7 +116,7 @@ fn detail(upstream: &Upstream<'_>, kind: Kind) -> String {
 
 fn fixes(cx: &Cx<'_>, finding: Finding, upstream: &Upstream<'_>, kind: Kind) -> Finding {
     let vpc = cx.topology().vpc_id().unwrap_or("VPC_ID");
-    if upstream.loop_probe_alone() {
+    if is_benign(upstream, kind) {
         return finding
             .fix("Nothing to mend: let the forwarder answer HINFO queries, or ignore these lines");
     }

@@ -34,6 +34,7 @@ pub mod kubernetes;
 mod log_lines;
 mod logs;
 mod names;
+pub mod netpol;
 mod node_capacity;
 pub mod observed;
 mod outcome;

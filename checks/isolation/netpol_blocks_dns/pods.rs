@@ -1,0 +1,109 @@
+//! Pods that policies isolate, by the set of policies that do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use eksnet_model::kubernetes::{NetworkPolicy, Pod};
+use eksnet_model::netpol::isolates_egress;
+use eksnet_model::{Component, Cx, Running};
+
+/// Pods that the same policies select.
+pub(super) struct Selected<'a> {
+    pub(super) namespace: &'a str,
+    pub(super) policies: Vec<&'a NetworkPolicy>,
+    /// Workloads that are known to be among them.
+    pub(super) workloads: BTreeSet<String>,
+    /// Who they are, in words.
+    pub(super) what: String,
+}
+
+impl<'a> Selected<'a> {
+    /// Sets of policies that isolate pods in egress. Where pods are known, those that exist; else one pod
+    /// is thought up for each selector, with the labels that it asks for.
+    pub(super) fn all(cx: &Cx<'a>, policies: &'a [NetworkPolicy]) -> Vec<Self> {
+        let pods: Vec<&Pod> = cx.topology().pods().filter(|pod| !pod.on_host_network() && !pod.is_terminal()).collect();
+        let known = cx.pods().is_complete();
+        let mut found: BTreeMap<Vec<(&str, &str)>, Self> = BTreeMap::new();
+        for policy in policies.iter().filter(|policy| isolates_egress(policy)) {
+            let namespace = policy.metadata.namespace.as_str();
+            let of_pods: Vec<&Pod> = pods
+                .iter()
+                .copied()
+                .filter(|pod| pod.metadata.namespace == namespace && policy.spec.pod_selector.matches(&pod.metadata.labels))
+                .collect();
+            for pod in &of_pods {
+                let set = selecting(policies, namespace, &pod.metadata.labels);
+                entry(&mut found, namespace, set).workloads.insert(pod.workload());
+            }
+            if of_pods.is_empty() && !known {
+                let set = selecting(policies, namespace, &policy.spec.pod_selector.match_labels);
+                let set = if set.is_empty() { vec![policy] } else { set };
+                entry(&mut found, namespace, set);
+            }
+        }
+        found
+            .into_values()
+            .map(|mut one| {
+                one.what = match (one.workloads.len(), one.workloads.first()) {
+                    (0, _) => "all pods that it selects".to_owned(),
+                    (1, Some(workload)) => workload.clone(),
+                    (count, _) => format!("{count} workloads of namespace {}", one.namespace),
+                };
+                one
+            })
+            .collect()
+    }
+}
+
+fn entry<'m, 'a>(
+    found: &'m mut BTreeMap<Vec<(&'a str, &'a str)>, Selected<'a>>,
+    namespace: &'a str,
+    policies: Vec<&'a NetworkPolicy>,
+) -> &'m mut Selected<'a> {
+    // Policies of ingress alone do not tell sets of egress apart.
+    let key = policies
+        .iter()
+        .filter(|policy| isolates_egress(policy))
+        .map(|policy| (namespace, policy.metadata.name.as_str()))
+        .collect();
+    found.entry(key).or_insert_with(|| Selected {
+        namespace,
+        policies,
+        workloads: BTreeSet::new(),
+        what: String::new(),
+    })
+}
+
+fn selecting<'a>(
+    policies: &'a [NetworkPolicy],
+    namespace: &str,
+    labels: &eksnet_model::netpol::Labels,
+) -> Vec<&'a NetworkPolicy> {
+    policies
+        .iter()
+        .filter(|policy| policy.metadata.namespace == namespace && policy.spec.pod_selector.matches(labels))
+        .collect()
+}
+
+/// Whether anything enforces NetworkPolicies; `None` where that is not known.
+pub(super) fn engine(cx: &Cx<'_>) -> Option<bool> {
+    let daemonsets = cx.daemonsets().optional()?;
+    let other = daemonsets.iter().any(|one| {
+        let name = one.metadata.name.as_str();
+        name.contains("calico") || name.contains("cilium") || name.contains("antrea") || name.contains("weave")
+    });
+    if other {
+        return Some(true);
+    }
+    let aws_node = daemonsets.iter().find(|one| one.metadata.name == "aws-node")?;
+    let containers = &aws_node.spec.template.spec.containers;
+    if containers.iter().all(|one| one.image.is_empty()) {
+        return None;
+    }
+    let strict = Running::of(Component::AwsNode, &aws_node.spec.template.spec)
+        .and_then(|running| running.env("NETWORK_POLICY_ENFORCING_MODE"))
+        .is_some_and(|mode| mode.eq_ignore_ascii_case("strict"));
+    let on = containers
+        .iter()
+        .any(|container| Running { container }.flag("enable-network-policy") == Some("true"));
+    Some(strict || on)
+}

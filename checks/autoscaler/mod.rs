@@ -6,12 +6,24 @@ mod asg_at_max;
 mod asg_cache_failed;
 mod asg_discovery_tags;
 mod evicts_coredns;
+mod karpenter_selectors;
+mod no_expansion_options;
 mod not_running;
+mod policy_actions;
+mod rbac_missing;
+mod scale_down_blocked;
+mod scale_from_zero_templates;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &asg_at_max::CHECK,
     &asg_cache_failed::CHECK,
     &asg_discovery_tags::CHECK,
     &evicts_coredns::CHECK,
+    &karpenter_selectors::CHECK,
+    &no_expansion_options::CHECK,
     &not_running::CHECK,
+    &policy_actions::CHECK,
+    &rbac_missing::CHECK,
+    &scale_down_blocked::CHECK,
+    &scale_from_zero_templates::CHECK,
 ];

@@ -3,21 +3,27 @@
 use eksnet_model::Check;
 
 mod aws_node_unhealthy;
+mod conntrack_allowance;
 mod iam_missing;
 mod imds_out_of_sync;
 mod ip_pool_exhausted;
+mod ipv6_config;
 mod max_pods_mismatch;
 mod node_capacity_reached;
 mod prefix_fragmentation;
 mod subnet_low_ips;
+mod warm_targets;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &aws_node_unhealthy::CHECK,
+    &conntrack_allowance::CHECK,
     &iam_missing::CHECK,
     &imds_out_of_sync::CHECK,
     &ip_pool_exhausted::CHECK,
+    &ipv6_config::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
     &prefix_fragmentation::CHECK,
     &subnet_low_ips::CHECK,
+    &warm_targets::CHECK,
 ];

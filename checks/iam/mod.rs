@@ -3,11 +3,14 @@
 use eksnet_model::Check;
 
 mod actions_denied;
+mod cluster_role_policies;
 mod imds_hop_limit;
 mod imds_unavailable;
 mod irsa_not_injected;
 mod irsa_trust_mismatch;
 mod metadata_proxy;
+mod node_not_authorized;
+mod node_role_policies;
 mod oidc_provider;
 mod pod_identity_agent_unhealthy;
 mod pod_identity_association;
@@ -17,11 +20,14 @@ mod token_unreadable;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &actions_denied::CHECK,
+    &cluster_role_policies::CHECK,
     &imds_hop_limit::CHECK,
     &imds_unavailable::CHECK,
     &irsa_not_injected::CHECK,
     &irsa_trust_mismatch::CHECK,
     &metadata_proxy::CHECK,
+    &node_not_authorized::CHECK,
+    &node_role_policies::CHECK,
     &oidc_provider::CHECK,
     &pod_identity_agent_unhealthy::CHECK,
     &pod_identity_association::CHECK,

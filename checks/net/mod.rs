@@ -4,5 +4,10 @@ use eksnet_model::Check;
 
 mod nacl_stateless;
 mod sg_node_dns;
+mod sg_webhook_ports;
 
-pub(crate) const CHECKS: &[&Check] = &[&nacl_stateless::CHECK, &sg_node_dns::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &nacl_stateless::CHECK,
+    &sg_node_dns::CHECK,
+    &sg_webhook_ports::CHECK,
+];

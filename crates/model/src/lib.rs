@@ -45,6 +45,7 @@ mod probes;
 mod report;
 mod run;
 mod said;
+mod heard;
 mod sandbox;
 mod secrets;
 mod snapshot;
@@ -56,6 +57,7 @@ mod together;
 mod told;
 mod topology;
 mod vip;
+pub mod vpce;
 
 pub use autoscaler::{
     ClusterAutoscaler, DISCOVERY_PREFIX, Discovery, Instead, Lack, NamedGroup, SystemPods,
@@ -92,6 +94,7 @@ pub use report::{
 };
 pub use run::{Judged, judge};
 pub use said::{Said, log_covers};
+pub use heard::{Heard, logs_and_events, source_of_log};
 pub use sandbox::SandboxFailure;
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
 pub use snapshot::{Aws, Kubernetes, Snapshot};

@@ -5,6 +5,7 @@
 //! never a denial.
 
 mod dns_flows;
+mod egress;
 mod network_acl;
 mod security_group;
 mod uplink;
@@ -15,6 +16,7 @@ use std::net::IpAddr;
 use crate::Text;
 
 pub use dns_flows::dns_flows;
+pub use egress::{Egress, is_default, sending_subnets};
 pub use network_acl::{AclDenial, AclEnd, EPHEMERAL, Leg, NetworkAcls, free_rule_number};
 pub use security_group::{End, GroupDenial, SecurityGroups};
 pub use uplink::{Uplink, uplink_of_pod, uplinks};

@@ -3,6 +3,15 @@
 use eksnet_model::Check;
 
 mod name_unresolvable;
+mod proxy_env_missing;
+mod sts_global_endpoint;
 mod tcp_unreachable;
+mod vpce_missing;
 
-pub(crate) const CHECKS: &[&Check] = &[&name_unresolvable::CHECK, &tcp_unreachable::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &name_unresolvable::CHECK,
+    &proxy_env_missing::CHECK,
+    &sts_global_endpoint::CHECK,
+    &tcp_unreachable::CHECK,
+    &vpce_missing::CHECK,
+];

@@ -7,6 +7,8 @@ mod proxy_env_missing;
 mod sts_global_endpoint;
 mod tcp_unreachable;
 mod vpce_missing;
+mod vpce_policy_denied;
+mod vpce_sg_blocked;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &name_unresolvable::CHECK,
@@ -14,4 +16,6 @@ pub(crate) const CHECKS: &[&Check] = &[
     &sts_global_endpoint::CHECK,
     &tcp_unreachable::CHECK,
     &vpce_missing::CHECK,
+    &vpce_policy_denied::CHECK,
+    &vpce_sg_blocked::CHECK,
 ];

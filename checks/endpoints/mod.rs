@@ -6,6 +6,7 @@ mod name_unresolvable;
 mod proxy_env_missing;
 mod sts_global_endpoint;
 mod tcp_unreachable;
+mod tls_or_proxy_intercepted;
 mod vpce_missing;
 mod vpce_policy_denied;
 mod vpce_sg_blocked;
@@ -15,6 +16,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &proxy_env_missing::CHECK,
     &sts_global_endpoint::CHECK,
     &tcp_unreachable::CHECK,
+    &tls_or_proxy_intercepted::CHECK,
     &vpce_missing::CHECK,
     &vpce_policy_denied::CHECK,
     &vpce_sg_blocked::CHECK,

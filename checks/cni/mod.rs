@@ -11,6 +11,8 @@ mod ipv6_config;
 mod max_pods_mismatch;
 mod node_capacity_reached;
 mod prefix_fragmentation;
+mod sgp_sg_rules;
+mod sgp_strict_nodelocaldns;
 mod subnet_low_ips;
 mod warm_targets;
 
@@ -24,6 +26,8 @@ pub(crate) const CHECKS: &[&Check] = &[
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
     &prefix_fragmentation::CHECK,
+    &sgp_sg_rules::CHECK,
+    &sgp_strict_nodelocaldns::CHECK,
     &subnet_low_ips::CHECK,
     &warm_targets::CHECK,
 ];

@@ -7,6 +7,7 @@ mod proxy_env_missing;
 mod sts_global_endpoint;
 mod tcp_unreachable;
 mod tls_or_proxy_intercepted;
+mod vpce_dns_or_az_gap;
 mod vpce_missing;
 mod vpce_policy_denied;
 mod vpce_sg_blocked;
@@ -17,6 +18,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &sts_global_endpoint::CHECK,
     &tcp_unreachable::CHECK,
     &tls_or_proxy_intercepted::CHECK,
+    &vpce_dns_or_az_gap::CHECK,
     &vpce_missing::CHECK,
     &vpce_policy_denied::CHECK,
     &vpce_sg_blocked::CHECK,

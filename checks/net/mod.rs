@@ -2,12 +2,24 @@
 
 use eksnet_model::Check;
 
+mod cidr_overlap;
+mod dhcp_options;
 mod nacl_stateless;
+mod route_blackhole;
+mod route_no_egress;
+mod sg_control_plane;
 mod sg_node_dns;
 mod sg_webhook_ports;
+mod vpc_dns_attributes;
 
 pub(crate) const CHECKS: &[&Check] = &[
+    &cidr_overlap::CHECK,
+    &dhcp_options::CHECK,
     &nacl_stateless::CHECK,
+    &route_blackhole::CHECK,
+    &route_no_egress::CHECK,
+    &sg_control_plane::CHECK,
     &sg_node_dns::CHECK,
     &sg_webhook_ports::CHECK,
+    &vpc_dns_attributes::CHECK,
 ];

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Gap, Meta, Place, Role, Running, Heard,
+    Check, Component, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Place, Role, Running,
     Severity, Source, Stop, Subject, SubjectKind, Text, Why, logs_and_events,
 };
 

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::{DaemonSet, Pod};
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Gap, Meta, Place, Role, Running, Heard,
+    Check, Component, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Place, Role, Running,
     Severity, Source, Stop, Subject, Text, Why, logs_and_events,
 };
 

@@ -9,11 +9,15 @@ use eksnet_model::endpoints::is_not_offered;
 use eksnet_model::{
     AwsEndpoint, Check, ClusterDns, Confidence, Cx, Fact, FailedCalls, Finding, Gap, Meta, Place,
     ProbePod, Resolution, Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why,
-    told_together,
+    logs_and_events, source_of_log, told_together,
 };
 use eksnet_probe::DnsOutcome;
 
-const SIGNATURES: [&str; 2] = ["aws-post-dns-failure", "aws-lookup-failure"];
+const SIGNATURES: [&str; 3] = [
+    "aws-post-dns-failure",
+    "aws-lookup-failure",
+    "aws-name-not-found-other",
+];
 /// Most probes and logs that are spelt out for one name.
 const MAX_FACTS: usize = 3;
 
@@ -23,7 +27,7 @@ const META: Meta = Meta {
     severity: Severity::Critical,
     role: Role::Mechanism,
     needs: &[Source::Probes],
-    helps: &[Source::Logs, Source::Vpcs],
+    helps: &[Source::Logs, Source::Events, Source::Vpcs],
     signals: &[
         "tail-dns",
         "tail-dns-nxdomain",
@@ -41,9 +45,10 @@ const META: Meta = Meta {
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let logs = cx.logs().optional().map_or(&[][..], Vec::as_slice);
+    let set = crate::signature_set(&META);
+    let logs = logs_and_events(cx, &set);
     let mut hosts: BTreeMap<Text, Host<'_>> = BTreeMap::new();
-    for calls in FailedCalls::in_logs(logs, &SIGNATURES, cx.topology()) {
+    for calls in FailedCalls::in_logs(&logs, &SIGNATURES, cx.topology()) {
         hosts
             .entry(calls.host.clone())
             .or_default()
@@ -264,7 +269,7 @@ impl Host<'_> {
                 .map_or_else(String::new, |sample| format!(": {}", sample.text));
             facts.push(
                 Fact::new(
-                    Source::Logs,
+                    source_of_log(log.scan),
                     log.scan.place(),
                     "failed look-ups",
                     format!("{}{sample}", log.times()),

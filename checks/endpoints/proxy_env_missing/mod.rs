@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use eksnet_model::kubernetes::{Pod, PodSpec};
 use eksnet_model::path::Egress;
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, LogScan, Meta, Place, Role, Heard, Severity,
+    Check, Component, Confidence, Cx, Fact, Finding, Heard, LogScan, Meta, Place, Role, Severity,
     Source, Stop, Subject, SubjectKind, Text, logs_and_events,
 };
 

@@ -7,12 +7,19 @@ use std::net::IpAddr;
 
 use eksnet_model::{
     AwsEndpoint, Check, Confidence, Cx, Fact, FailedCalls, Finding, Gap, Meta, Place, ProbePod,
-    Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why, told_together,
+    Role, Severity, Source, Stop, Subject, SubjectKind, Text, Why, logs_and_events, source_of_log,
+    told_together,
 };
 use eksnet_probe::{TcpOutcome, TcpState};
 use way::Way;
 
-const SIGNATURES: [&str; 1] = ["aws-post-connect-failure"];
+const SIGNATURES: [&str; 5] = [
+    "aws-post-connect-failure",
+    "aws-connect-canceled",
+    "aws-connect-timeout-python",
+    "aws-connect-timeout-other",
+    "aws-connect-timeout-fluent-bit",
+];
 /// Most probes and logs that are spelt out for one host.
 const MAX_FACTS: usize = 3;
 
@@ -24,6 +31,7 @@ const META: Meta = Meta {
     needs: &[Source::Probes],
     helps: &[
         Source::Logs,
+        Source::Events,
         Source::Vpcs,
         Source::RouteTables,
         Source::NetworkInterfaces,
@@ -48,9 +56,10 @@ const META: Meta = Meta {
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let logs = cx.logs().optional().map_or(&[][..], Vec::as_slice);
+    let set = crate::signature_set(&META);
+    let logs = logs_and_events(cx, &set);
     let mut hosts: BTreeMap<Text, Host<'_>> = BTreeMap::new();
-    for calls in FailedCalls::in_logs(logs, &SIGNATURES, cx.topology()) {
+    for calls in FailedCalls::in_logs(&logs, &SIGNATURES, cx.topology()) {
         let host = hosts.entry(calls.host.clone()).or_default();
         host.logs.push(calls);
     }
@@ -190,6 +199,10 @@ impl Host<'_> {
             (true, false) => (Severity::Warning, Confidence::Likely),
             (false, true) => (Severity::Error, Confidence::Possible),
             (false, false) if fails_now && !self.logs.is_empty() => (full, Confidence::Confirmed),
+            // A call that was given up names no address: the name may not have resolved.
+            (false, false) if !fails_now && self.dead_addresses().is_empty() && self.gave_up() => {
+                (full, Confidence::Possible)
+            }
             (false, false) => (full, Confidence::Likely),
         };
         let at = self.place(host);
@@ -217,6 +230,14 @@ impl Host<'_> {
             }
         }
         Some(self.explained(cx, host, finding, &way, connects_now, past))
+    }
+
+    /// Whether the logs tell only that calls were given up.
+    fn gave_up(&self) -> bool {
+        let mut all = self.logs.iter().flat_map(|log| &log.how);
+        all.all(|how| {
+            !how.to_ascii_lowercase().contains("connect timeout") && !how.contains("timed out")
+        })
     }
 
     /// Addresses that did not open.
@@ -281,7 +302,7 @@ impl Host<'_> {
                     .sample
                     .map_or_else(String::new, |sample| format!(": {}", sample.text));
                 Fact::new(
-                    Source::Logs,
+                    source_of_log(log.scan),
                     log.scan.place(),
                     "failed connections",
                     format!("{}{sample}", log.times()),

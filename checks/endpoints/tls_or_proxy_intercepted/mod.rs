@@ -6,7 +6,7 @@ mod no_proxy;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::{
-    AwsEndpoint, Check, Confidence, Cx, Finding, Meta, Place, Role, Heard, Severity, Source, Stop,
+    AwsEndpoint, Check, Confidence, Cx, Finding, Heard, Meta, Place, Role, Severity, Source, Stop,
     Subject, SubjectKind, Text, logs_and_events,
 };
 

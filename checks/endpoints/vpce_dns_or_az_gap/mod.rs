@@ -8,7 +8,7 @@ use eksnet_model::aws::VpcEndpoint;
 use eksnet_model::path::{Egress, sending_subnets};
 use eksnet_model::vpce::endpoint_service;
 use eksnet_model::{
-    Check, Confidence, Cx, Fact, Finding, Gap, Meta, Place, Role, Heard, Severity, Source, Stop,
+    Check, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Place, Role, Severity, Source, Stop,
     Subject, SubjectKind, Text, Why, logs_and_events,
 };
 

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use eksnet_model::endpoints::region_of;
 use eksnet_model::vpce::{endpoint_service, endpoint_service_name};
 use eksnet_model::{
-    AwsEndpoint, Confidence, Cx, Fact, Finding, LogScan, Place, Heard, Severity, Source, Subject,
+    AwsEndpoint, Confidence, Cx, Fact, Finding, Heard, LogScan, Place, Severity, Source, Subject,
     SubjectKind, Text,
 };
 

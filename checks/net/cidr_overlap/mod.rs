@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use eksnet_model::{
-    Check, Confidence, Cx, Fact, Finding, LogScan, Meta, Place, Role, Heard, Severity, Source, Stop,
-    Subject, SubjectKind, Text, logs_and_events,
+    Check, Confidence, Cx, Fact, Finding, Heard, LogScan, Meta, Place, Role, Severity, Source,
+    Stop, Subject, SubjectKind, Text, logs_and_events,
 };
 use ipnet::IpNet;
 
@@ -157,12 +157,15 @@ fn routes(cx: &Cx<'_>, range: &Range) -> Vec<Finding> {
 fn servers(cx: &Cx<'_>, range: &Range, scans: &[LogScan]) -> Vec<Finding> {
     let mut seen: Vec<(IpAddr, Fact)> = Vec::new();
     let _ = cx.vpcs().optional();
+    // Cluster DNS has the tenth address of the range, unless its Service says otherwise.
+    let tenth = range.net.hosts().nth(9);
     let dns: Vec<IpAddr> = cx
         .services()
         .optional()
         .into_iter()
         .flatten()
         .filter_map(|service| service.spec.cluster_ip.parse().ok())
+        .chain(tenth)
         .collect();
     let mut add = |address: &str, fact: &dyn Fn() -> Fact| {
         if let Ok(address) = address.parse::<IpAddr>()

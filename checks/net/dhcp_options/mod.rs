@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use eksnet_model::aws::DhcpOptions;
 use eksnet_model::dns::vpc_resolvers;
 use eksnet_model::{
-    Check, Confidence, Cx, Fact, Finding, Gap, Meta, Role, Heard, Severity, Source, Stop, Subject,
+    Check, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Role, Severity, Source, Stop, Subject,
     SubjectKind, Why, logs_and_events,
 };
 

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use eksnet_model::aws::{NatGateway, Route, RouteTable};
 use eksnet_model::path::{Egress, is_default, sending_subnets};
 use eksnet_model::{
-    Check, Confidence, Cx, Fact, Finding, Meta, Place, Role, Heard, Severity, Source, Stop, Subject,
-    SubjectKind, logs_and_events,
+    Check, Confidence, Cx, Fact, Finding, Heard, Meta, Place, Role, Severity, Source, Stop,
+    Subject, SubjectKind, logs_and_events,
 };
 
 const LISTED: &[&str] = &["route-listed-as-blackhole"];

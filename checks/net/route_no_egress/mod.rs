@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use eksnet_model::aws::RouteTable;
 use eksnet_model::path::{Egress, sending_subnets};
 use eksnet_model::{
-    Check, CniSettings, Confidence, Cx, Fact, Finding, Gap, LogScan, Meta, Place, Role, Heard,
+    Check, CniSettings, Confidence, Cx, Fact, Finding, Gap, Heard, LogScan, Meta, Place, Role,
     Severity, Source, Stop, Subject, SubjectKind, Why, logs_and_events,
 };
 
@@ -236,12 +236,15 @@ fn without_address(
 ) -> Finding {
     let (severity, confidence) = rank(dead, by_design);
     let at = Place::nodes(nodes.iter().copied());
-    let count = match nodes.len() {
-        1 => format!("Node {}", nodes.first().copied().unwrap_or_default()),
-        many => format!("{many} nodes"),
+    let (count, have) = match nodes.len() {
+        1 => (
+            format!("Node {}", nodes.first().copied().unwrap_or_default()),
+            "has",
+        ),
+        many => (format!("{many} nodes"), "have"),
     };
     with_dead(
-        META.finding(severity, format!("{count} in public subnet {subnet} have no public address, and so no way out"))
+        META.finding(severity, format!("{count} in public subnet {subnet} {have} no public address, and so no way out"))
             .confidence(confidence)
             .detail("The default route leads to an internet gateway, which forwards for interfaces with a public address alone.")
             .subject(Subject::new(SubjectKind::Subnet, subnet))

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Gap, Meta, Place, Role, Heard, Severity,
+    Check, Component, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Place, Role, Severity,
     Source, Stop, Subject, SubjectKind, Text, Why, logs_and_events,
 };
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eksnet_model::kubernetes::{ServiceReference, WebhookConfiguration};
-use eksnet_model::{Cx, Fact, LogScan, Heard, Scanner, SignatureSet, Source, Stop};
+use eksnet_model::{Cx, Fact, Heard, LogScan, Scanner, SignatureSet, Source, Stop};
 
 use super::backends::Judged;
 

@@ -2,7 +2,7 @@
 
 use eksnet_model::aws::Vpc;
 use eksnet_model::{
-    Check, Confidence, Cx, Fact, Finding, Gap, Meta, Role, Heard, Severity, Source, Stop, Subject,
+    Check, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Role, Severity, Source, Stop, Subject,
     SubjectKind, Why, logs_and_events,
 };
 

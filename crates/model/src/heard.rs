@@ -12,8 +12,8 @@ use crate::{
 const WINDOW_S: i64 = 3600;
 /// A log whose newest line is this much younger than its last hit, in seconds, goes on without it.
 const PAST_S: i64 = 600;
-/// Where the scan of an Event says that it comes from.
-const EVENTS: &str = "Events";
+/// How the file of an Event's scan begins.
+const EVENT: &str = "Event of ";
 
 /// Logs as they were scanned, and each Event of the last hour that `set` matches as a log of the object that
 /// it is about: what reads logs reads Events too.
@@ -55,7 +55,9 @@ fn of_event(event: &Event, set: &SignatureSet) -> Option<LogScan> {
             ""
         }
         .into(),
-        file: EVENTS.into(),
+        file: format!("{EVENT}{} {}", object.kind, object.name)
+            .trim_end()
+            .into(),
         ..LogScan::default()
     };
     let mut scanner = Scanner::new(set, scan, None);
@@ -71,7 +73,7 @@ fn of_event(event: &Event, set: &SignatureSet) -> Option<LogScan> {
 /// Whether a log is an Event, as [`logs_and_events`] makes it.
 #[must_use]
 pub fn source_of_log(scan: &LogScan) -> Source {
-    if scan.file == EVENTS && scan.component == Component::Unknown {
+    if scan.file.starts_with(EVENT) && scan.component == Component::Unknown {
         Source::Events
     } else {
         Source::Logs

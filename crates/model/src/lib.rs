@@ -29,6 +29,7 @@ pub mod dns;
 pub mod endpoints;
 mod evidence;
 mod finding;
+mod heard;
 pub mod iam;
 pub mod kubernetes;
 mod log_lines;
@@ -45,7 +46,6 @@ mod probes;
 mod report;
 mod run;
 mod said;
-mod heard;
 mod sandbox;
 mod secrets;
 mod snapshot;
@@ -78,6 +78,7 @@ pub use finding::{
     Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,
 };
 pub use log_lines::{LogLines, log_was_read};
+pub use heard::{Heard, logs_and_events, source_of_log};
 pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
 };
@@ -94,7 +95,6 @@ pub use report::{
 };
 pub use run::{Judged, judge};
 pub use said::{Said, log_covers};
-pub use heard::{Heard, logs_and_events, source_of_log};
 pub use sandbox::SandboxFailure;
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
 pub use snapshot::{Aws, Kubernetes, Snapshot};

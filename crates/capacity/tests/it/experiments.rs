@@ -186,3 +186,17 @@ fn a_kubelet_that_admits_more_than_the_interfaces_hold_leaves_pods_without_an_ad
     assert_eq!((stop.pod, stop.has_node), (57, true));
     assert_eq!(limits(&stop.limits), [(Limit::AddressesPerEni, 1)]);
 }
+
+#[test]
+fn a_pod_that_takes_the_last_of_the_cpu_still_fits() {
+    let snapshot = Cluster::new()
+        .subnet(&format!("subnet-{ZONE}"), ZONE, "10.0.0.0/18", 16_000)
+        .node("n1", "c5.xlarge", 58, "4010m", 15)
+        .snapshot();
+    let answer = pods(&snapshot, 100, 100);
+    assert_eq!(
+        (answer.running, answer.waiting),
+        (39, 61),
+        "4010m without 110m are 39 times 100m"
+    );
+}

@@ -2,7 +2,12 @@
 
 use eksnet_model::Check;
 
+mod netpol_blocks_dns;
 mod npa_deny_flows;
 mod npa_unhealthy;
 
-pub(crate) const CHECKS: &[&Check] = &[&npa_deny_flows::CHECK, &npa_unhealthy::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &netpol_blocks_dns::CHECK,
+    &npa_deny_flows::CHECK,
+    &npa_unhealthy::CHECK,
+];

@@ -5,7 +5,9 @@ mod pods;
 use std::net::IpAddr;
 
 use eksnet_model::kubernetes::NetworkPolicy;
-use eksnet_model::netpol::{Admitted, Labels, Peer, egress, ingress_from_pods, isolates_egress, isolates_ingress};
+use eksnet_model::netpol::{
+    Admitted, Labels, Peer, egress, ingress_from_pods, isolates_egress, isolates_ingress,
+};
 use eksnet_model::{
     Check, ClusterDns, Confidence, Cx, Fact, Finding, Meta, Place, Role, Severity, Source, Stop,
     Subject, SubjectKind,
@@ -19,7 +21,12 @@ const META: Meta = Meta {
     role: Role::Cause,
     needs: &[Source::NetworkPolicies],
     helps: &[Source::Pods, Source::Services, Source::DaemonSets],
-    signals: &["coredns-ingress", "udp-missing", "egress-denied", "not-enforced"],
+    signals: &[
+        "coredns-ingress",
+        "udp-missing",
+        "egress-denied",
+        "not-enforced",
+    ],
     signatures: "",
     doc: include_str!("README.md"),
 };
@@ -53,7 +60,15 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             let by_cache = dns
                 .node_local
                 .iter()
-                .map(|ip| egress(&selected.policies, selected.namespace, Peer::Address(*ip), protocol, 53))
+                .map(|ip| {
+                    egress(
+                        &selected.policies,
+                        selected.namespace,
+                        Peer::Address(*ip),
+                        protocol,
+                        53,
+                    )
+                })
                 .max();
             by_cache.map_or(by_pods, |cache| cache.max(by_pods))
         };
@@ -76,7 +91,9 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
 fn to_coredns(policies: &[NetworkPolicy], labels: &Labels) -> Option<Finding> {
     let on: Vec<&NetworkPolicy> = policies
         .iter()
-        .filter(|policy| policy.metadata.namespace == ClusterDns::NAMESPACE && isolates_ingress(policy))
+        .filter(|policy| {
+            policy.metadata.namespace == ClusterDns::NAMESPACE && isolates_ingress(policy)
+        })
         .filter(|policy| policy.spec.pod_selector.matches(labels))
         .collect();
     if on.is_empty() || ingress_from_pods(&on, "UDP", 53) != Admitted::No {
@@ -115,12 +132,26 @@ fn subjects(policies: &[&NetworkPolicy]) -> Vec<Subject> {
 }
 
 fn from_pods(cx: &Cx<'_>, selected: &Selected<'_>, tcp: Admitted) -> Finding {
-    let own: Vec<&NetworkPolicy> = selected.policies.iter().copied().filter(|one| isolates_egress(one)).collect();
+    let own: Vec<&NetworkPolicy> = selected
+        .policies
+        .iter()
+        .copied()
+        .filter(|one| isolates_egress(one))
+        .collect();
     let namespace = selected.namespace;
-    let name = own.first().map_or("NAME", |policy| policy.metadata.name.as_str());
+    let name = own
+        .first()
+        .map_or("NAME", |policy| policy.metadata.name.as_str());
     let tcp_only = tcp == Admitted::Yes;
-    let names: Vec<&str> = own.iter().map(|policy| policy.metadata.name.as_str()).collect();
-    let what = if tcp_only { "admits DNS over TCP alone" } else { "keeps pods from cluster DNS" };
+    let names: Vec<&str> = own
+        .iter()
+        .map(|policy| policy.metadata.name.as_str())
+        .collect();
+    let what = if tcp_only {
+        "admits DNS over TCP alone"
+    } else {
+        "keeps pods from cluster DNS"
+    };
     let whole = cx.network_policies().is_complete();
     let mut place = Place::default();
     for workload in &selected.workloads {

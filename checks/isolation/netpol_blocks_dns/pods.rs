@@ -20,7 +20,11 @@ impl<'a> Selected<'a> {
     /// Sets of policies that isolate pods in egress. Where pods are known, those that exist; else one pod
     /// is thought up for each selector, with the labels that it asks for.
     pub(super) fn all(cx: &Cx<'a>, policies: &'a [NetworkPolicy]) -> Vec<Self> {
-        let pods: Vec<&Pod> = cx.topology().pods().filter(|pod| !pod.on_host_network() && !pod.is_terminal()).collect();
+        let pods: Vec<&Pod> = cx
+            .topology()
+            .pods()
+            .filter(|pod| !pod.on_host_network() && !pod.is_terminal())
+            .collect();
         let known = cx.pods().is_complete();
         let mut found: BTreeMap<Vec<(&str, &str)>, Self> = BTreeMap::new();
         for policy in policies.iter().filter(|policy| isolates_egress(policy)) {
@@ -28,11 +32,16 @@ impl<'a> Selected<'a> {
             let of_pods: Vec<&Pod> = pods
                 .iter()
                 .copied()
-                .filter(|pod| pod.metadata.namespace == namespace && policy.spec.pod_selector.matches(&pod.metadata.labels))
+                .filter(|pod| {
+                    pod.metadata.namespace == namespace
+                        && policy.spec.pod_selector.matches(&pod.metadata.labels)
+                })
                 .collect();
             for pod in &of_pods {
                 let set = selecting(policies, namespace, &pod.metadata.labels);
-                entry(&mut found, namespace, set).workloads.insert(pod.workload());
+                entry(&mut found, namespace, set)
+                    .workloads
+                    .insert(pod.workload());
             }
             if of_pods.is_empty() && !known {
                 let set = selecting(policies, namespace, &policy.spec.pod_selector.match_labels);
@@ -80,7 +89,9 @@ fn selecting<'a>(
 ) -> Vec<&'a NetworkPolicy> {
     policies
         .iter()
-        .filter(|policy| policy.metadata.namespace == namespace && policy.spec.pod_selector.matches(labels))
+        .filter(|policy| {
+            policy.metadata.namespace == namespace && policy.spec.pod_selector.matches(labels)
+        })
         .collect()
 }
 
@@ -89,12 +100,17 @@ pub(super) fn engine(cx: &Cx<'_>) -> Option<bool> {
     let daemonsets = cx.daemonsets().optional()?;
     let other = daemonsets.iter().any(|one| {
         let name = one.metadata.name.as_str();
-        name.contains("calico") || name.contains("cilium") || name.contains("antrea") || name.contains("weave")
+        name.contains("calico")
+            || name.contains("cilium")
+            || name.contains("antrea")
+            || name.contains("weave")
     });
     if other {
         return Some(true);
     }
-    let aws_node = daemonsets.iter().find(|one| one.metadata.name == "aws-node")?;
+    let aws_node = daemonsets
+        .iter()
+        .find(|one| one.metadata.name == "aws-node")?;
     let containers = &aws_node.spec.template.spec.containers;
     if containers.iter().all(|one| one.image.is_empty()) {
         return None;

@@ -77,8 +77,8 @@ pub use evidence::{Evidence, Gap, Why};
 pub use finding::{
     Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,
 };
-pub use log_lines::{LogLines, log_was_read};
 pub use heard::{Heard, logs_and_events, source_of_log};
+pub use log_lines::{LogLines, log_was_read};
 pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
 };

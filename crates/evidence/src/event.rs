@@ -8,10 +8,12 @@ use crate::words::age;
 
 /// Reasons of events that may stand alone in front of a colon. A word with capitals is not enough: errors
 /// of AWS look the same.
-const REASONS: [&str; 36] = [
+const REASONS: [&str; 41] = [
     "BackOff",
     "BranchAllocationFailed",
+    "BranchENIAnnotationFailed",
     "DisruptionBlocked",
+    "EniConfigNameNotFound",
     "Evicted",
     "Failed",
     "FailedAttachVolume",
@@ -27,10 +29,12 @@ const REASONS: [&str; 36] = [
     "FailedNetworkReconcile",
     "FailedScheduling",
     "FailedToScaleUpGroup",
+    "InsufficientCidrBlocks",
     "Killing",
     "MissingIAMPermissions",
     "NetworkNotReady",
     "NodeNotReady",
+    "NodeTrunkFailedInit",
     "NotTriggerScaleUp",
     "OOMKilling",
     "Preempted",
@@ -43,6 +47,7 @@ const REASONS: [&str; 36] = [
     "SystemOOM",
     "TaintManagerEviction",
     "TriggeredScaleUp",
+    "TrunkENICreationFailed",
     "Unhealthy",
     "Unsupported",
 ];

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::kubernetes::{Event, ObjectReference, Pod};
 use crate::{
-    Component, Cx, Fact, Hits, LogScan, Place, Scanner, SignatureSet, Source, Subject, SubjectKind,
-    Text, Time,
+    Component, Cx, Fact, Finding, Hits, LogScan, Meta, Place, Scanner, Severity, SignatureSet,
+    Source, Subject, SubjectKind, Text, Time,
 };
 
 /// A signature that was met in one log or one Event.
@@ -100,6 +100,21 @@ impl Told<'_> {
         self.node
             .as_ref()
             .map_or_else(|| "A node".to_owned(), |node| format!("Node {node}"))
+    }
+
+    /// A finding that stands on this: subject, proof, place and reach are its own.
+    #[must_use]
+    pub fn finding(&self, meta: &Meta, severity: Severity, title: impl Into<Text>) -> Finding {
+        let finding = meta
+            .finding(severity, title)
+            .subject(self.subject())
+            .fact(self.fact())
+            .at(self.at_place());
+        if self.node.is_some() {
+            finding.reaches(self.at_place())
+        } else {
+            finding
+        }
     }
 
     /// Its node, as a place.
@@ -207,7 +222,7 @@ fn place_of(object: &ObjectReference) -> Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Severity, Signature, Snapshot, Topology};
+    use crate::{Signature, Snapshot, Topology};
 
     fn set() -> SignatureSet {
         SignatureSet::compile(vec![Signature {

@@ -67,7 +67,7 @@ impl Reason {
             "cni-env-warm-prefix" => Self::WarmPrefix,
             "cni-ipamd-wait" => Self::IpamdWait,
             "cni-api-unreachable" => Self::ApiUnreachable,
-            "ipamd-no-eniconfig" => Self::NoEniConfig,
+            "ipamd-no-eniconfig" | "ipamd-customnet-no-eni" => Self::NoEniConfig,
             "ipamd-unauthorized"
             | "cni-missing-iam"
             | "cni-action-denied"

@@ -7,6 +7,7 @@ mod conntrack_allowance;
 mod eniconfig_missing;
 mod iam_missing;
 mod imds_out_of_sync;
+mod instance_type_unsupported;
 mod ip_pool_exhausted;
 mod ipv6_config;
 mod max_pods_mismatch;
@@ -23,6 +24,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &eniconfig_missing::CHECK,
     &iam_missing::CHECK,
     &imds_out_of_sync::CHECK,
+    &instance_type_unsupported::CHECK,
     &ip_pool_exhausted::CHECK,
     &ipv6_config::CHECK,
     &max_pods_mismatch::CHECK,

@@ -16,6 +16,7 @@ mod prefix_fragmentation;
 mod sgp_sg_rules;
 mod sgp_strict_nodelocaldns;
 mod subnet_low_ips;
+mod version_skew;
 mod warm_targets;
 
 pub(crate) const CHECKS: &[&Check] = &[
@@ -33,5 +34,6 @@ pub(crate) const CHECKS: &[&Check] = &[
     &sgp_sg_rules::CHECK,
     &sgp_strict_nodelocaldns::CHECK,
     &subnet_low_ips::CHECK,
+    &version_skew::CHECK,
     &warm_targets::CHECK,
 ];

@@ -16,6 +16,7 @@ mod prefix_fragmentation;
 mod sgp_controller_denied;
 mod sgp_sg_rules;
 mod sgp_strict_nodelocaldns;
+mod snat_egress;
 mod subnet_low_ips;
 mod version_skew;
 mod warm_targets;
@@ -35,6 +36,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &sgp_controller_denied::CHECK,
     &sgp_sg_rules::CHECK,
     &sgp_strict_nodelocaldns::CHECK,
+    &snat_egress::CHECK,
     &subnet_low_ips::CHECK,
     &version_skew::CHECK,
     &warm_targets::CHECK,

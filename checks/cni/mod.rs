@@ -13,6 +13,7 @@ mod ipv6_config;
 mod max_pods_mismatch;
 mod node_capacity_reached;
 mod prefix_fragmentation;
+mod sgp_branch_exhausted;
 mod sgp_controller_denied;
 mod sgp_sg_rules;
 mod sgp_strict_nodelocaldns;
@@ -33,6 +34,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
     &prefix_fragmentation::CHECK,
+    &sgp_branch_exhausted::CHECK,
     &sgp_controller_denied::CHECK,
     &sgp_sg_rules::CHECK,
     &sgp_strict_nodelocaldns::CHECK,

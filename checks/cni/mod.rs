@@ -17,6 +17,7 @@ mod sgp_branch_exhausted;
 mod sgp_controller_denied;
 mod sgp_sg_rules;
 mod sgp_strict_nodelocaldns;
+mod sgp_trunk_missing;
 mod snat_egress;
 mod subnet_low_ips;
 mod version_skew;
@@ -38,6 +39,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &sgp_controller_denied::CHECK,
     &sgp_sg_rules::CHECK,
     &sgp_strict_nodelocaldns::CHECK,
+    &sgp_trunk_missing::CHECK,
     &snat_egress::CHECK,
     &subnet_low_ips::CHECK,
     &version_skew::CHECK,

@@ -9,6 +9,7 @@ mod iam_missing;
 mod imds_out_of_sync;
 mod instance_type_unsupported;
 mod ip_pool_exhausted;
+mod ipamd_errors;
 mod ipv6_config;
 mod max_pods_mismatch;
 mod node_capacity_reached;
@@ -31,6 +32,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &imds_out_of_sync::CHECK,
     &instance_type_unsupported::CHECK,
     &ip_pool_exhausted::CHECK,
+    &ipamd_errors::CHECK,
     &ipv6_config::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,

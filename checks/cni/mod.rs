@@ -4,6 +4,7 @@ use eksnet_model::Check;
 
 mod aws_node_unhealthy;
 mod conntrack_allowance;
+mod ec2_throttled;
 mod eniconfig_missing;
 mod iam_missing;
 mod imds_out_of_sync;
@@ -27,6 +28,7 @@ mod warm_targets;
 pub(crate) const CHECKS: &[&Check] = &[
     &aws_node_unhealthy::CHECK,
     &conntrack_allowance::CHECK,
+    &ec2_throttled::CHECK,
     &eniconfig_missing::CHECK,
     &iam_missing::CHECK,
     &imds_out_of_sync::CHECK,

@@ -12,6 +12,7 @@ mod instance_type_unsupported;
 mod ip_pool_exhausted;
 mod ipamd_errors;
 mod ipv6_config;
+mod leaked_enis;
 mod max_pods_mismatch;
 mod node_capacity_reached;
 mod prefix_fragmentation;
@@ -36,6 +37,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &ip_pool_exhausted::CHECK,
     &ipamd_errors::CHECK,
     &ipv6_config::CHECK,
+    &leaked_enis::CHECK,
     &max_pods_mismatch::CHECK,
     &node_capacity_reached::CHECK,
     &prefix_fragmentation::CHECK,

@@ -46,7 +46,10 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let subnets = cx.subnets().optional().map_or(&[][..], Vec::as_slice);
     let mut by_subnet: BTreeMap<&str, Vec<&NetworkInterface>> = BTreeMap::new();
     if let Ok(interfaces) = &interfaces {
-        for one in interfaces.iter().filter(|one| is_leaked(cx, one)) {
+        // Saved output carries no time of its own: the newest interface was made before it.
+        let newest = || interfaces.iter().filter_map(created).max();
+        let now = cx.now().or_else(newest);
+        for one in interfaces.iter().filter(|one| is_leaked(now, one)) {
             by_subnet.entry(&one.subnet_id).or_default().push(one);
         }
     }
@@ -104,17 +107,20 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
 }
 
 /// Made by the CNI, attached to nothing, and too old to be on its way.
-fn is_leaked(cx: &Cx<'_>, one: &NetworkInterface) -> bool {
+fn is_leaked(now: Option<Time>, one: &NetworkInterface) -> bool {
     let of_cni = one.description.starts_with("aws-K8S-")
         || one.description == "aws-k8s-branch-eni"
         || tag(&one.tag_set, INSTANCE).is_some();
-    let created = tag(&one.tag_set, CREATED).and_then(Time::parse);
-    let old = match (cx.now(), created) {
+    let old = match (now, created(one)) {
         (Some(now), Some(created)) => now.seconds_since(created) > LEAKED_S,
-        // Without an age it may have been made this minute.
-        _ => created.is_none() && cx.now().is_none(),
+        // Without an age it may have been made this minute; without any time nothing has an age.
+        (now, _) => now.is_none(),
     };
     one.status == "available" && of_cni && old
+}
+
+fn created(one: &NetworkInterface) -> Option<Time> {
+    tag(&one.tag_set, CREATED).and_then(Time::parse)
 }
 
 fn of_subnet(

@@ -8,13 +8,16 @@
 
 mod autoscaler;
 mod cni;
+mod control_plane;
 mod dns;
 mod endpoints;
 mod iam;
 mod isolation;
 mod kube_proxy;
+mod lb;
 mod net;
 mod node;
+mod say;
 mod symptoms;
 
 use eksnet_model::{Check, Meta, Signature, SignatureError, SignatureSet, Symptom};
@@ -25,11 +28,13 @@ pub fn all() -> Vec<&'static Check> {
     let families = [
         autoscaler::CHECKS,
         cni::CHECKS,
+        control_plane::CHECKS,
         dns::CHECKS,
         endpoints::CHECKS,
         iam::CHECKS,
         isolation::CHECKS,
         kube_proxy::CHECKS,
+        lb::CHECKS,
         net::CHECKS,
         node::CHECKS,
     ];

@@ -2,6 +2,18 @@
 
 use eksnet_model::Check;
 
+mod clock_skew;
+mod cni_not_initialized;
+mod join_failed;
 mod not_ready;
+mod os_interference;
+mod provider_id;
 
-pub(crate) const CHECKS: &[&Check] = &[&not_ready::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &clock_skew::CHECK,
+    &cni_not_initialized::CHECK,
+    &join_failed::CHECK,
+    &not_ready::CHECK,
+    &os_interference::CHECK,
+    &provider_id::CHECK,
+];

@@ -24,7 +24,7 @@ pub use instance::{
     NetworkInfo, Placement, VCpuInfo,
 };
 pub use interface::{Attachment, Ipv4Prefix, Ipv6Address, NetworkInterface, PrivateIpAddress};
-pub use nat::NatGateway;
+pub use nat::{NatGateway, NatGatewayAddress};
 pub use security::{
     CidrIp, CidrIpv6, GroupPair, IpPermission, NaclAssociation, NaclEntry, NetworkAcl, PortRange,
     PrefixList, PrefixListEntry, PrefixListId, SecurityGroup,

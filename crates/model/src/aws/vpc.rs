@@ -89,6 +89,9 @@ pub struct Subnet {
     /// Zone.
     #[serde(deserialize_with = "null_is_default")]
     pub availability_zone: String,
+    /// Its id, the same in every account, such as `use1-az3`.
+    #[serde(deserialize_with = "null_is_default")]
+    pub availability_zone_id: String,
     /// Free addresses; the five that AWS keeps are not among them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub available_ip_address_count: Option<u32>,

@@ -71,6 +71,7 @@ pub(crate) fn subnets(root: Element<'_>) -> Result<Vec<aws::Subnet>, Malformed> 
             vpc_id: item.text("vpcId"),
             cidr_block: item.text("cidrBlock"),
             availability_zone: item.text("availabilityZone"),
+            availability_zone_id: item.text("availabilityZoneId"),
             available_ip_address_count: item.number("availableIpAddressCount")?,
             map_public_ip_on_launch: item.flag("mapPublicIpOnLaunch")?,
             tags: tags(item)?,

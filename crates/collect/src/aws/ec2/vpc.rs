@@ -104,6 +104,11 @@ pub(crate) fn nat_gateways(root: Element<'_>) -> Result<Vec<aws::NatGateway>, Ma
             connectivity_type: item.text("connectivityType"),
             failure_code: item.optional("failureCode"),
             failure_message: item.optional("failureMessage"),
+            nat_gateway_addresses: item.list("natGatewayAddressSet", |address| {
+                Ok(aws::NatGatewayAddress {
+                    public_ip: address.optional("publicIp"),
+                })
+            })?,
         })
     })
 }

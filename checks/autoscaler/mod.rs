@@ -5,7 +5,9 @@ use eksnet_model::Check;
 mod asg_at_max;
 mod asg_cache_failed;
 mod asg_discovery_tags;
+mod asg_launch_failures;
 mod evicts_coredns;
+mod karpenter_limits;
 mod karpenter_selectors;
 mod no_expansion_options;
 mod not_running;
@@ -18,7 +20,9 @@ pub(crate) const CHECKS: &[&Check] = &[
     &asg_at_max::CHECK,
     &asg_cache_failed::CHECK,
     &asg_discovery_tags::CHECK,
+    &asg_launch_failures::CHECK,
     &evicts_coredns::CHECK,
+    &karpenter_limits::CHECK,
     &karpenter_selectors::CHECK,
     &no_expansion_options::CHECK,
     &not_running::CHECK,

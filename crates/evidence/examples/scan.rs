@@ -8,7 +8,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let signatures = eksnet_checks::signatures()?;
     let loaded = eksnet_evidence::load_stream("mixed", io::stdin().lock(), &signatures)?;
     let mut counts: BTreeMap<String, u64> = BTreeMap::new();
-    let scans = loaded.snapshot.kubernetes.logs.value().cloned().unwrap_or_default();
+    let scans = loaded
+        .snapshot
+        .kubernetes
+        .logs
+        .value()
+        .cloned()
+        .unwrap_or_default();
     let lines: u64 = scans.iter().map(|scan| scan.lines).sum();
     for hits in scans.iter().flat_map(|scan| &scan.hits) {
         *counts.entry(hits.signature.to_string()).or_default() += hits.count;
@@ -17,7 +23,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("{count} {signature}");
     }
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
-    eprintln!("{lines} lines, {} logs, {} signatures; {peak}", scans.len(), counts.len());
+    let peak = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM"))
+        .unwrap_or_default();
+    eprintln!(
+        "{lines} lines, {} logs, {} signatures; {peak}",
+        scans.len(),
+        counts.len()
+    );
     Ok(())
 }

@@ -1,6 +1,9 @@
 //! Which component wrote a line: from what its own code puts into its lines, or, for want of that,
 //! from the name of the file.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use eksnet_model::Component;
 
 use crate::line::level;
@@ -97,7 +100,7 @@ const CALLERS: [(&str, Component); 12] = [
 ];
 
 /// The component that a line speaks for by what only its code writes.
-pub(crate) fn of_line(text: &str, record: Option<&Record>) -> Option<Component> {
+pub(crate) fn of_line(text: &str, record: Option<&Record<'_>>) -> Option<Component> {
     if let Some(record) = record {
         return of_record(record).or_else(|| of_words(text));
     }
@@ -116,8 +119,10 @@ fn of_source_file(file: &str) -> Option<Component> {
         .map(|(_, component)| *component)
 }
 
-fn of_record(record: &Record) -> Option<Component> {
-    let field = |field: &Option<String>| field.clone().unwrap_or_default();
+fn of_record(record: &Record<'_>) -> Option<Component> {
+    fn field<'r>(field: &'r Option<std::borrow::Cow<'_, str>>) -> &'r str {
+        field.as_deref().unwrap_or_default()
+    }
     let (caller, logger) = (field(&record.caller), field(&record.logger));
     if let Some((_, component)) = CALLERS.iter().find(|(start, _)| caller.starts_with(start)) {
         return Some(*component);
@@ -134,14 +139,11 @@ fn of_record(record: &Record) -> Option<Component> {
     let controller = field(&record.controller);
     if group.contains("elbv2.k8s.aws")
         || kind == "TargetGroupBinding"
-        || [&logger, &controller]
+        || [logger, controller]
             .iter()
             .any(|name| name.ends_with("targetGroupBinding") || name.contains("backend-sg"))
-        || matches!(controller.as_str(), "ingress" | "service")
-        || matches!(
-            logger.as_str(),
-            "controllers.ingress" | "controllers.service"
-        )
+        || matches!(controller, "ingress" | "service")
+        || matches!(logger, "controllers.ingress" | "controllers.service")
     {
         return Some(Component::LoadBalancerController);
     }
@@ -149,11 +151,8 @@ fn of_record(record: &Record) -> Option<Component> {
     {
         return Some(Component::Karpenter);
     }
-    matches!(
-        logger.as_str(),
-        "ebpf-client" | "controllers.policyEndpoints"
-    )
-    .then_some(Component::NetworkPolicyAgent)
+    matches!(logger, "ebpf-client" | "controllers.policyEndpoints")
+        .then_some(Component::NetworkPolicyAgent)
 }
 
 /// What stands behind a level in brackets: CoreDNS names its plugins, ipamd of old has words of its own.
@@ -178,37 +177,49 @@ fn is_query(message: &str) -> bool {
         .is_some_and(|(from, rest)| from.contains(':') && rest.contains(" IN "))
 }
 
-/// Words that only one component writes, in any format.
+/// Words that only one component writes, in any format; the first that stands in a line counts.
+const WORDS: [(&str, Component); 19] = [
+    ("CoreDNS-1.", Component::CoreDns),
+    ("[ERROR] plugin/", Component::CoreDns),
+    ("ERROR] plugin/", Component::CoreDns),
+    ("IPAM daemon", Component::AwsNode),
+    ("IPAM connectivity", Component::AwsNode),
+    ("CNI plugin binary", Component::AwsNode),
+    ("/host/opt/cni/bin/", Component::AwsNode),
+    ("alb-ingress-controller", Component::LoadBalancerController),
+    ("elbv2.k8s.aws", Component::LoadBalancerController),
+    ("karpenter.sh", Component::Karpenter),
+    ("karpenter.k8s.aws", Component::Karpenter),
+    (":coredns\"", Component::CoreDns),
+    (":aws-node\"", Component::AwsNode),
+    (":cluster-autoscaler\"", Component::ClusterAutoscaler),
+    (":karpenter\"", Component::Karpenter),
+    (":external-dns\"", Component::ExternalDns),
+    (":ebs-csi-controller-sa\"", Component::EbsCsi),
+    (
+        ":aws-load-balancer-controller\"",
+        Component::LoadBalancerController,
+    ),
+    ("User \"system:kube-proxy\"", Component::KubeProxy),
+];
+
+/// All of [`WORDS`] at once.
+static FINDER: LazyLock<Option<AhoCorasick>> =
+    LazyLock::new(|| AhoCorasick::new(WORDS.iter().map(|(word, _)| word)).ok());
+
 fn of_words(text: &str) -> Option<Component> {
-    const WORDS: [(&str, Component); 19] = [
-        ("CoreDNS-1.", Component::CoreDns),
-        ("[ERROR] plugin/", Component::CoreDns),
-        ("ERROR] plugin/", Component::CoreDns),
-        ("IPAM daemon", Component::AwsNode),
-        ("IPAM connectivity", Component::AwsNode),
-        ("CNI plugin binary", Component::AwsNode),
-        ("/host/opt/cni/bin/", Component::AwsNode),
-        ("alb-ingress-controller", Component::LoadBalancerController),
-        ("elbv2.k8s.aws", Component::LoadBalancerController),
-        ("karpenter.sh", Component::Karpenter),
-        ("karpenter.k8s.aws", Component::Karpenter),
-        (":coredns\"", Component::CoreDns),
-        (":aws-node\"", Component::AwsNode),
-        (":cluster-autoscaler\"", Component::ClusterAutoscaler),
-        (":karpenter\"", Component::Karpenter),
-        (":external-dns\"", Component::ExternalDns),
-        (":ebs-csi-controller-sa\"", Component::EbsCsi),
-        (
-            ":aws-load-balancer-controller\"",
-            Component::LoadBalancerController,
-        ),
-        ("User \"system:kube-proxy\"", Component::KubeProxy),
-    ];
-    WORDS.iter().find_map(|(word, component)| {
+    let finder = FINDER.as_ref()?;
+    let mut first: Option<usize> = None;
+    for found in finder.find_iter(text) {
+        let index = found.pattern().as_usize();
         // Names of service accounts count where a program says who it is.
-        let counts = !word.starts_with(':') || text.contains("User \"system:serviceaccount:");
-        (counts && text.contains(word)).then_some(*component)
-    })
+        let counts =
+            !WORDS[index].0.starts_with(':') || text.contains("User \"system:serviceaccount:");
+        if counts {
+            first = Some(first.map_or(index, |known| known.min(index)));
+        }
+    }
+    first.map(|index| WORDS[index].1)
 }
 
 /// The source file in klog's head: `E1019 06:00:10.278115       1 aws_manager.go:259] ..`.

@@ -123,7 +123,17 @@ pub(crate) fn is_json(text: &str) -> bool {
 
 /// Whether a line of JSON is a record of a log: it has a level or a message, and is no object of
 /// Kubernetes (Events have messages).
-fn is_record(text: &str) -> bool {
+pub(crate) fn is_record(text: &str) -> bool {
+    const FIRST: [&str; 5] = [
+        "{\"level\":",
+        "{\"ts\":",
+        "{\"time\":",
+        "{\"log\":",
+        "{\"msg\":",
+    ];
+    if FIRST.iter().any(|first| text.starts_with(first)) {
+        return !text.contains("\"apiVersion\"");
+    }
     text.starts_with('{')
         && !text.contains("\"apiVersion\"")
         && [

@@ -106,6 +106,9 @@ fn prefix(text: &str) -> Option<(&str, &str, &str)> {
 
 /// Without the stream and tag of the container runtime's files: `stderr F `.
 fn runtime(text: &str) -> &str {
+    if !text.starts_with("std") {
+        return text;
+    }
     ["stderr F ", "stdout F ", "stderr P ", "stdout P "]
         .iter()
         .find_map(|stream| text.strip_prefix(stream))
@@ -118,7 +121,7 @@ fn journal(text: &str) -> Option<(&str, Option<Component>, &str)> {
         "Jan ", "Feb ", "Mar ", "Apr ", "May ", "Jun ", "Jul ", "Aug ", "Sep ", "Oct ", "Nov ",
         "Dec ",
     ];
-    if !MONTHS.iter().any(|month| text.starts_with(month)) || text.as_bytes().get(9) != Some(&b':')
+    if text.as_bytes().get(9) != Some(&b':') || !MONTHS.iter().any(|month| text.starts_with(month))
     {
         return None;
     }
@@ -144,13 +147,16 @@ fn dedented(text: &str) -> &str {
 
 /// Whether a line begins a record in a format that is known.
 pub(crate) fn starts_record(text: &str) -> bool {
-    text.starts_with("{\"")
-        || ["time=\"", "time=20", "level=", "ts=20", "[pod/"]
+    match text.as_bytes().first() {
+        Some(b'{') => text.starts_with("{\""),
+        Some(b't' | b'l') => ["time=\"", "time=20", "level=", "ts=20"]
             .iter()
-            .any(|start| text.starts_with(start))
-        || level(text).is_some()
-        || stamp::prepended(text).is_some()
-        || stamp::is_klog(text)
+            .any(|start| text.starts_with(start)),
+        Some(b'[') => text.starts_with("[pod/") || level(text).is_some(),
+        Some(byte) if byte.is_ascii_digit() => stamp::prepended(text).is_some(),
+        Some(b'A'..=b'Z') => stamp::is_klog(text) || journal(text).is_some(),
+        _ => false,
+    }
 }
 
 /// The rest of a line behind `[INFO] ` or another level in brackets.

@@ -37,7 +37,7 @@ impl<R: BufRead> Lines<R> {
                 break;
             }
             any = true;
-            let end = buffer.iter().position(|byte| *byte == b'\n');
+            let end = memchr::memchr(b'\n', buffer);
             let part = &buffer[..end.unwrap_or(buffer.len())];
             let fits = part.len().min(MAX_LINE_BYTES - self.line.len());
             self.line.extend_from_slice(&part[..fits]);

@@ -1,7 +1,8 @@
 //! When a line was written.
 
-use eksnet_model::{Time, klog_timestamp};
-use serde::Deserialize;
+use std::borrow::Cow;
+
+use eksnet_model::{Time, is_klog_head};
 
 /// klog writes no year. Its stamps are read in this one, and in those that follow it where a log runs
 /// over the turn of a year, until all of the evidence is known (see [`crate::years`]): a leap year in
@@ -28,78 +29,215 @@ pub(crate) fn prepended(text: &str) -> Option<(Time, &str)> {
         let stamp = format!("{day}T{}Z", clock[..end].replace(',', "."));
         (Time::parse(&stamp)?, &clock[end..])
     } else {
-        (Time::parse(text.get(..end)?)?, text.get(end..)?)
+        (rfc3339(text.get(..end)?)?, text.get(end..)?)
     };
     Some((stamp, rest.strip_prefix([' ', '\t']).unwrap_or(rest)))
 }
 
 /// Whether a line begins as klog's do: `E1019 06:00:10.278115`.
 pub(crate) fn is_klog(text: &str) -> bool {
-    klog_timestamp(text, NO_YEAR).is_some()
+    is_klog_head(text.as_bytes())
 }
 
 /// Fields of a JSON record that say who wrote it and when.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(crate) struct Record {
-    #[serde(alias = "time", alias = "timestamp", alias = "@timestamp")]
-    ts: Option<serde_json::Value>,
+#[derive(Debug, Default)]
+pub(crate) struct Record<'t> {
+    /// Number or text.
+    ts: Option<Cow<'t, str>>,
     /// Source file, as zap writes it.
-    pub(crate) caller: Option<String>,
+    pub(crate) caller: Option<Cow<'t, str>>,
     /// Logger, as controller-runtime and Karpenter name theirs.
-    pub(crate) logger: Option<String>,
+    pub(crate) logger: Option<Cow<'t, str>>,
     /// Controller of controller-runtime.
-    pub(crate) controller: Option<String>,
+    pub(crate) controller: Option<Cow<'t, str>>,
     /// Kind that a controller reconciles.
-    #[serde(
-        alias = "reconcilerKind",
-        alias = "controllerKind",
-        alias = "reconciler kind"
-    )]
-    pub(crate) kind: Option<String>,
+    pub(crate) kind: Option<Cow<'t, str>>,
     /// Its group.
-    #[serde(
-        alias = "reconcilerGroup",
-        alias = "controllerGroup",
-        alias = "reconciler group"
-    )]
-    pub(crate) group: Option<String>,
+    pub(crate) group: Option<Cow<'t, str>>,
     /// Commit that the program was built from, in Karpenter's records.
-    pub(crate) commit: Option<String>,
+    pub(crate) commit: Option<Cow<'t, str>>,
 }
 
-impl Record {
+impl<'t> Record<'t> {
     /// Reads a record; `None` when the text does not begin as a JSON object. One that is cut off, or
     /// that an editor broke, is read for its fields all the same.
-    pub(crate) fn read(text: &str) -> Option<Self> {
+    pub(crate) fn read(text: &'t str) -> Option<Self> {
         if !text.starts_with("{\"") {
             return None;
         }
-        Some(serde_json::from_str(text).unwrap_or_else(|_| {
-            let field = |keys: &[&str]| keys.iter().find_map(|key| field(text, key));
-            Self {
-                ts: field(&["ts", "time", "timestamp", "@timestamp"]).map(Into::into),
+        let mut record = Self::default();
+        if record.walk(text).is_none() {
+            let field =
+                |keys: &[&str]| keys.iter().find_map(|key| field(text, key)).map(Cow::Owned);
+            record = Self {
+                ts: field(&["ts", "time", "timestamp", "@timestamp"]),
                 caller: field(&["caller"]),
                 logger: field(&["logger"]),
                 controller: field(&["controller"]),
                 kind: field(&["reconcilerKind", "controllerKind", "reconciler kind"]),
                 group: field(&["reconcilerGroup", "controllerGroup", "reconciler group"]),
                 commit: field(&["commit"]),
+            };
+        }
+        Some(record)
+    }
+
+    /// Walks over the fields of the object; `None` where it is none. What is inside of values is passed over.
+    fn walk(&mut self, text: &'t str) -> Option<()> {
+        let bytes = text.as_bytes();
+        let mut at = 1;
+        loop {
+            let key_from = at + 1;
+            if bytes.get(at) != Some(&b'"') {
+                return None;
             }
-        }))
+            let key_end = key_from + memchr::memchr(b'"', bytes.get(key_from..)?)?;
+            let key = text.get(key_from..key_end)?;
+            at = skip_space(bytes, key_end + 1);
+            if bytes.get(at) != Some(&b':') {
+                return None;
+            }
+            at = skip_space(bytes, at + 1);
+            let from = at;
+            at = value_end(bytes, at)?;
+            let value = text.get(from..at)?;
+            let into = match key {
+                "ts" | "time" | "timestamp" | "@timestamp" => Some(&mut self.ts),
+                "caller" => Some(&mut self.caller),
+                "logger" => Some(&mut self.logger),
+                "controller" => Some(&mut self.controller),
+                "reconcilerKind" | "controllerKind" | "reconciler kind" => Some(&mut self.kind),
+                "reconcilerGroup" | "controllerGroup" | "reconciler group" => Some(&mut self.group),
+                "commit" => Some(&mut self.commit),
+                _ => None,
+            };
+            if let Some(into) = into.filter(|into| into.is_none()) {
+                *into = match value
+                    .strip_prefix('"')
+                    .and_then(|value| value.strip_suffix('"'))
+                {
+                    Some(inner) if inner.contains('\\') => {
+                        serde_json::from_str::<String>(value).ok().map(Cow::Owned)
+                    }
+                    Some(inner) => Some(Cow::Borrowed(inner)),
+                    None => Some(Cow::Borrowed(value)),
+                };
+            }
+            at = skip_space(bytes, at);
+            match bytes.get(at)? {
+                b',' => at = skip_space(bytes, at + 1),
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
     }
 
     /// When it was written: RFC 3339, or seconds, milliseconds, microseconds or nanoseconds since 1970,
     /// told apart by their size.
     pub(crate) fn at(&self) -> Option<Time> {
-        match self.ts.as_ref()? {
-            serde_json::Value::String(text) => {
-                Time::parse(text).or_else(|| seconds(text.parse().ok()?))
+        let text = self.ts.as_deref()?;
+        rfc3339(text).or_else(|| seconds(text.parse().ok()?))
+    }
+}
+
+fn skip_space(bytes: &[u8], mut at: usize) -> usize {
+    while matches!(bytes.get(at), Some(b' ' | b'\t')) {
+        at += 1;
+    }
+    at
+}
+
+/// Where the JSON value ends that begins at `at`.
+fn value_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        match bytes.get(at)? {
+            b'"' => {
+                at += 1;
+                loop {
+                    at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
+                    if bytes[at] == b'"' {
+                        break;
+                    }
+                    at += 2;
+                }
+                at += 1;
             }
-            serde_json::Value::Number(number) => seconds(number.as_f64()?),
-            _ => None,
+            b'{' | b'[' => {
+                depth += 1;
+                at += 1;
+            }
+            b'}' | b']' if depth == 0 => return Some(at),
+            b'}' | b']' => {
+                depth -= 1;
+                at += 1;
+            }
+            b',' if depth == 0 => return Some(at),
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        if depth == 0 {
+            return Some(at);
         }
     }
+}
+
+/// A time as RFC 3339 writes it. Nearly all programs write UTC, which is read without a calendar's help.
+pub(crate) fn rfc3339(text: &str) -> Option<Time> {
+    utc(text.as_bytes()).or_else(|| Time::parse(text))
+}
+
+fn utc(bytes: &[u8]) -> Option<Time> {
+    if bytes.len() < 20 || bytes.last() != Some(&b'Z') {
+        return None;
+    }
+    let two = |at: usize| {
+        let (tens, ones) = (
+            bytes[at].wrapping_sub(b'0'),
+            bytes[at + 1].wrapping_sub(b'0'),
+        );
+        (tens < 10 && ones < 10).then(|| i64::from(tens * 10 + ones))
+    };
+    let shape = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if shape.iter().any(|(at, byte)| bytes[*at] != *byte) {
+        return None;
+    }
+    let (year, month, day) = (two(0)? * 100 + two(2)?, two(5)?, two(8)?);
+    let (hour, minute, second) = (two(11)?, two(14)?, two(17)?);
+    // The days of months end at 28 for certain; the rest is the calendar's.
+    if !(1..=12).contains(&month)
+        || !(1..=28).contains(&day)
+        || hour > 23
+        || minute > 59
+        || second > 59
+    {
+        return None;
+    }
+    let mut nanos = 0_i32;
+    if bytes.len() > 20 {
+        let fraction = &bytes[20..bytes.len() - 1];
+        if bytes[19] != b'.' || fraction.is_empty() || fraction.len() > 9 {
+            return None;
+        }
+        let mut unit = 100_000_000;
+        for digit in fraction {
+            if !digit.is_ascii_digit() {
+                return None;
+            }
+            nanos += i32::from(digit - b'0') * unit;
+            unit /= 10;
+        }
+    }
+    // Days since 1970 of the proleptic Gregorian calendar, years counted from March.
+    let shifted = if month <= 2 { year - 1 } else { year };
+    let era = shifted.div_euclid(400);
+    let of_era = shifted.rem_euclid(400);
+    let of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    let days = era * 146_097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719_468;
+    let seconds = days * 86_400 + hour * 3600 + minute * 60 + second;
+    jiff::Timestamp::new(seconds, nanos).ok().map(Time)
 }
 
 /// The value of a field in JSON that does not parse.
@@ -135,7 +273,7 @@ pub(crate) fn logfmt(text: &str) -> Option<Time> {
         }
         let value = text[at + key.len()..].trim_start_matches('"');
         let end = value.find(['"', ' ']).unwrap_or(value.len());
-        Time::parse(&value[..end])
+        rfc3339(&value[..end])
     })
 }
 
@@ -151,6 +289,22 @@ mod tests {
         let record = record.unwrap();
         assert_eq!(record.logger.as_deref(), Some("controller"));
         assert_eq!(record.at(), Time::parse("2026-05-12T00:59:59.5Z"));
+    }
+
+    #[test]
+    fn utc_is_read_as_the_calendar_reads_it() {
+        for text in [
+            "1970-01-01T00:00:00Z",
+            "2000-02-28T23:59:59.5Z",
+            "2024-02-29T01:02:03Z",
+            "2026-12-31T00:00:00.123456789Z",
+            "2100-03-01T12:00:00Z",
+            "1972-10-19T06:00:10.278115Z",
+        ] {
+            assert_eq!(rfc3339(text), Time::parse(text), "{text}");
+            assert!(rfc3339(text).is_some(), "{text}");
+        }
+        assert_eq!(rfc3339("2026-13-01T00:00:00Z"), None);
     }
 
     #[test]

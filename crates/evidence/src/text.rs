@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::describe::Describe;
 use crate::documents::{self, Documents, Outcome};
 use crate::event;
-use crate::fragment::{Fragment, Kind, Step};
+use crate::fragment::{Fragment, Kind, Step, is_record};
 use crate::hand::Hand;
 use crate::line::{Line, plain, starts_record};
 use crate::logs::Logs;
@@ -87,6 +87,14 @@ impl<'t, 's> TextReader<'t, 's> {
     /// Reads one line as it stands in the file.
     pub(crate) fn line(&mut self, raw: &[u8]) {
         let text = plain(raw);
+        // Most of a long text are records of a log.
+        if self.fragment.is_none()
+            && starts_record(&text)
+            && (!text.starts_with('{') || is_record(&text))
+        {
+            self.logs.line(&Line::of(&text));
+            return;
+        }
         let is_fence = text.trim_start().starts_with("```") || text.trim_start().starts_with("~~~");
         if let Some(mut fragment) = self.fragment.take() {
             let step = if is_fence {

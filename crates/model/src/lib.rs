@@ -33,7 +33,9 @@ mod heard;
 pub mod iam;
 pub mod kubernetes;
 mod log_lines;
+mod literals;
 mod logs;
+mod matcher;
 mod names;
 pub mod netpol;
 mod node_capacity;
@@ -80,7 +82,8 @@ pub use finding::{
 pub use heard::{Heard, logs_and_events, source_of_log};
 pub use log_lines::{LogLines, log_was_read};
 pub use logs::{
-    Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, klog_timestamp,
+    Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, is_klog_head,
+    klog_timestamp,
 };
 pub use names::{Resolution, Way};
 pub use node_capacity::{Ceiling, NodeUse, unmanaged_interfaces};

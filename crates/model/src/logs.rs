@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use regex::{Regex, RegexSet};
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
+use crate::matcher::Matcher;
 use crate::{Component, Severity, Text, Time};
 
 /// Most samples that are kept per signature and log.
@@ -57,8 +58,22 @@ pub enum SignatureError {
 /// Signatures, compiled into one matcher.
 #[derive(Debug, Default)]
 pub struct SignatureSet {
-    signatures: Vec<(Signature, Regex)>,
-    all: RegexSet,
+    compiled: Vec<Compiled>,
+    matcher: Matcher,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    signature: Signature,
+    regex: Regex,
+    /// Named groups, with their names.
+    groups: Vec<(usize, Text)>,
+}
+
+impl AsRef<Regex> for Compiled {
+    fn as_ref(&self) -> &Regex {
+        &self.regex
+    }
 }
 
 impl SignatureSet {
@@ -67,28 +82,35 @@ impl SignatureSet {
     /// # Errors
     /// [`SignatureError`] when an expression is wrong.
     pub fn compile(signatures: Vec<Signature>) -> Result<Self, SignatureError> {
-        let all = RegexSet::new(signatures.iter().map(|signature| &signature.regex)).map_err(
-            |error| SignatureError::Expression {
+        let matcher = Matcher::new(signatures.iter().map(|signature| signature.regex.as_str()))
+            .ok_or_else(|| SignatureError::Expression {
                 id: "one of the set".to_owned(),
-                why: error.to_string(),
-            },
-        )?;
-        let signatures = signatures
+                why: "too many literals".to_owned(),
+            })?;
+        let compiled = signatures
             .into_iter()
             .map(|signature| match Regex::new(&signature.regex) {
-                Ok(regex) => Ok((signature, regex)),
+                Ok(regex) => {
+                    let groups = regex.capture_names().enumerate();
+                    let groups = groups.filter_map(|(at, name)| Some((at, name?.into())));
+                    Ok(Compiled {
+                        groups: groups.collect(),
+                        signature,
+                        regex,
+                    })
+                }
                 Err(error) => Err(SignatureError::Expression {
                     id: signature.id,
                     why: error.to_string(),
                 }),
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { signatures, all })
+        Ok(Self { compiled, matcher })
     }
 
     /// The signatures.
     pub fn iter(&self) -> impl Iterator<Item = &Signature> {
-        self.signatures.iter().map(|(signature, _)| signature)
+        self.compiled.iter().map(|compiled| &compiled.signature)
     }
 }
 
@@ -218,7 +240,9 @@ pub struct Scanner<'s> {
     year: i16,
     record: String,
     record_at: Option<Time>,
-    hits: BTreeMap<usize, Hits>,
+    hits: BTreeMap<u32, Hits>,
+    /// Signatures that the record matches; here, so that it is allocated once.
+    found: Vec<u32>,
 }
 
 impl<'s> Scanner<'s> {
@@ -236,6 +260,7 @@ impl<'s> Scanner<'s> {
             record: String::new(),
             record_at: None,
             hits: BTreeMap::new(),
+            found: Vec::new(),
         }
     }
 
@@ -276,54 +301,89 @@ impl<'s> Scanner<'s> {
     }
 
     fn close(&mut self) {
+        if self.record.is_empty() {
+            return;
+        }
         let record = std::mem::take(&mut self.record);
-        for index in self
-            .set
-            .all
-            .matches(&record)
-            .iter()
-            .filter(|_| !record.is_empty())
-        {
-            let (signature, regex) = &self.set.signatures[index];
-            if !signature.is_of(self.scan.component) {
-                continue;
-            }
-            let hits = self.hits.entry(index).or_insert_with(|| Hits {
-                signature: signature.id.as_str().into(),
-                check: signature.check.as_str().into(),
-                first: self.record_at,
-                ..Hits::default()
-            });
-            hits.count += 1;
-            hits.last = self.record_at.or(hits.last);
-            if hits.samples.len() < MAX_SAMPLES {
-                let text: String = record.chars().take(MAX_SAMPLE).collect();
-                hits.samples.push(Sample {
-                    at: self.record_at,
-                    text: text.into(),
-                });
-            }
-            let Some(captures) = regex.captures(&record) else {
-                continue;
-            };
-            for name in regex.capture_names().flatten() {
-                let Some(value) = captures.name(name) else {
-                    continue;
-                };
-                let values = hits.fields.entry(name.into()).or_default();
-                let value = Text::from(value.as_str());
-                if values.len() < MAX_VALUES || values.contains_key(&value) {
-                    *values.entry(value.clone()).or_default() += 1;
-                    if let Some(at) = self.record_at {
-                        let latest = hits.latest.entry(name.into()).or_default();
-                        let seen = latest.entry(value).or_insert(at);
-                        *seen = (*seen).max(at);
-                    }
-                }
+        let mut found = std::mem::take(&mut self.found);
+        let set = self.set;
+        set.matcher.matches(&record, &set.compiled, &mut found);
+        for index in &found {
+            let compiled = &set.compiled[*index as usize];
+            if compiled.signature.is_of(self.scan.component) {
+                self.hit(*index, compiled, &record);
             }
         }
+        self.found = found;
         self.record = record;
         self.record.clear();
+    }
+
+    fn hit(&mut self, index: u32, compiled: &Compiled, record: &str) {
+        let at = self.record_at;
+        let hits = self.hits.entry(index).or_insert_with(|| Hits {
+            signature: compiled.signature.id.as_str().into(),
+            check: compiled.signature.check.as_str().into(),
+            first: at,
+            ..Hits::default()
+        });
+        hits.count += 1;
+        hits.last = at.or(hits.last);
+        if hits.samples.len() < MAX_SAMPLES {
+            let text: String = record.chars().take(MAX_SAMPLE).collect();
+            hits.samples.push(Sample {
+                at,
+                text: text.into(),
+            });
+        }
+        if compiled.groups.is_empty() {
+            return;
+        }
+        let Some(captures) = compiled.regex.captures(record) else {
+            return;
+        };
+        for (group, name) in &compiled.groups {
+            let Some(value) = captures.get(*group) else {
+                continue;
+            };
+            hits.see(name, value.as_str(), at);
+        }
+    }
+}
+
+impl Hits {
+    /// Counts a captured value.
+    fn see(&mut self, name: &Text, value: &str, at: Option<Time>) {
+        if !self.fields.contains_key(name) {
+            self.fields.insert(name.clone(), BTreeMap::new());
+        }
+        let Some(values) = self.fields.get_mut(name) else {
+            return;
+        };
+        // Most values were seen before; those are found without a copy.
+        if let Some(count) = values.get_mut(value) {
+            *count += 1;
+        } else if values.len() < MAX_VALUES {
+            *values.entry(Text::from(value)).or_default() += 1;
+        } else {
+            let value = Text::from(value);
+            match values.get_mut(&value) {
+                Some(count) => *count += 1,
+                None => return,
+            }
+        }
+        let Some(at) = at else { return };
+        if let Some(seen) = self
+            .latest
+            .get_mut(name)
+            .and_then(|latest| latest.get_mut(value))
+        {
+            *seen = (*seen).max(at);
+            return;
+        }
+        let latest = self.latest.entry(name.clone()).or_default();
+        let seen = latest.entry(Text::from(value)).or_insert(at);
+        *seen = (*seen).max(at);
     }
 }
 
@@ -355,16 +415,39 @@ fn stamp(line: &str, year: i16) -> (Option<Time>, &str) {
 #[must_use]
 pub fn klog_timestamp(line: &str, year: i16) -> Option<Time> {
     let bytes = line.as_bytes();
-    if bytes.len() < 21 || !matches!(bytes[0], b'I' | b'W' | b'E' | b'F') || bytes[5] != b' ' {
+    if !is_klog_head(bytes) {
         return None;
     }
-    let number = |range: std::ops::Range<usize>| line.get(range)?.parse::<i8>().ok();
-    let micro: i32 = line.get(15..21)?.parse().ok()?;
-    let (month, day) = (number(1..3)?, number(3..5)?);
-    let (hour, minute, second) = (number(6..8)?, number(9..11)?, number(12..14)?);
-    let stamp =
-        jiff::civil::DateTime::new(year, month, day, hour, minute, second, micro * 1000).ok()?;
+    let two = |at: usize| i8::try_from((bytes[at] - b'0') * 10 + (bytes[at + 1] - b'0')).ok();
+    let micro = bytes[15..21]
+        .iter()
+        .fold(0_i32, |sum, digit| sum * 10 + i32::from(digit - b'0'));
+    let stamp = jiff::civil::DateTime::new(
+        year,
+        two(1)?,
+        two(3)?,
+        two(6)?,
+        two(9)?,
+        two(12)?,
+        micro * 1000,
+    )
+    .ok()?;
     jiff::tz::Offset::UTC.to_timestamp(stamp).ok().map(Time)
+}
+
+/// Whether a line begins as klog's do, by the shape of its bytes: `E1019 06:00:10.278115`.
+#[must_use]
+pub fn is_klog_head(bytes: &[u8]) -> bool {
+    const SHAPE: &[u8; 21] = b"L0000 00:00:00.000000";
+    bytes.len() > 20
+        && matches!(bytes[0], b'I' | b'W' | b'E' | b'F')
+        && SHAPE[1..]
+            .iter()
+            .zip(&bytes[1..21])
+            .all(|(shape, byte)| match shape {
+                b'0' => byte.is_ascii_digit(),
+                shape => shape == byte,
+            })
 }
 
 #[cfg(test)]

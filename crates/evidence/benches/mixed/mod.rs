@@ -50,18 +50,54 @@ impl Mixed {
             return;
         }
         let _ = match self.random(12) {
-            0 => writeln!(into, "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 static_autoscaler.go:235] Starting main loop"),
-            1 => writeln!(into, "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 filter_out_schedulable.go:65] Filtering out schedulables: {a} pods can be scheduled on existing nodes"),
-            2 => writeln!(into, "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 eligibility.go:162] Node ip-10-0-{a}-{b}.eu-central-1.compute.internal unremovable: cpu requested (91.{c}% of allocatable) is above the scale-down utilization threshold"),
-            3 => writeln!(into, "{{\"level\":\"debug\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"caller\":\"ipamd/ipamd.go:{c}\",\"msg\":\"IP stats for Network Card 0 - total IPs: {a}, assigned IPs: {b}, cooldown IPs: 0\"}}"),
-            4 => writeln!(into, "{{\"level\":\"info\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"caller\":\"rpc/rpc.pb.go:881\",\"msg\":\"Received AddNetwork for NS /var/run/netns/cni-{c:08x}-{us:08x}, Sandbox {us:032x}, ifname eth0\"}}"),
-            5 => writeln!(into, "[INFO] 10.0.{a}.{b}:{c} - {us} \"A IN orders-{c}.shop.svc.cluster.local. udp 54 false 512\" NOERROR qr,aa,rd 106 0.000{us}s"),
-            6 => writeln!(into, "[INFO] 10.0.{a}.{b}:{c} - {us} \"AAAA IN api-{c}.example.com.shop.svc.cluster.local. udp 62 false 512\" NXDOMAIN qr,aa,rd 155 0.000{us}s"),
-            7 => writeln!(into, "{{\"level\":\"INFO\",\"time\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"logger\":\"controller\",\"message\":\"found provisionable pod(s)\",\"commit\":\"3f{c:05x}\",\"controller\":\"provisioner\",\"namespace\":\"\",\"name\":\"\",\"reconcileID\":\"{us:08x}-{c:04x}\",\"Pods\":\"shop/orders-{c}\",\"duration\":\"21.{c}ms\"}}"),
-            8 => writeln!(into, "{{\"level\":\"info\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}Z\",\"logger\":\"controllers.ingress\",\"msg\":\"successfully built model\",\"model\":\"{{\\\"id\\\":\\\"shop/web-{c}\\\",\\\"resources\\\":{{}}}}\"}}"),
-            9 => writeln!(into, "Jun 12 {h:02}:{m:02}:{s:02} ip-10-0-{a}-{b}.eu-central-1.compute.internal kubelet[4021]: I0612 {h:02}:{m:02}:{s:02}.{us:06}    4021 pod_startup_latency_tracker.go:104] \"Observed pod startup duration\" pod=\"shop/orders-{c}\" podStartSLOduration={a}.{us}"),
-            10 => writeln!(into, "time=\"2026-06-12T{h:02}:{m:02}:{s:02}Z\" level=info msg=\"All records are already up to date, there are no changes for the matching hosted zones {c}\""),
-            _ => writeln!(into, "2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z INFO 10.0.{a}.{b} GET /orders/{c} 200 {us}us user-agent=\"shop/1.{a}\" trace={us:016x}"),
+            0 => writeln!(
+                into,
+                "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 static_autoscaler.go:235] Starting main loop"
+            ),
+            1 => writeln!(
+                into,
+                "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 filter_out_schedulable.go:65] Filtering out schedulables: {a} pods can be scheduled on existing nodes"
+            ),
+            2 => writeln!(
+                into,
+                "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 eligibility.go:162] Node ip-10-0-{a}-{b}.eu-central-1.compute.internal unremovable: cpu requested (91.{c}% of allocatable) is above the scale-down utilization threshold"
+            ),
+            3 => writeln!(
+                into,
+                "{{\"level\":\"debug\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"caller\":\"ipamd/ipamd.go:{c}\",\"msg\":\"IP stats for Network Card 0 - total IPs: {a}, assigned IPs: {b}, cooldown IPs: 0\"}}"
+            ),
+            4 => writeln!(
+                into,
+                "{{\"level\":\"info\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"caller\":\"rpc/rpc.pb.go:881\",\"msg\":\"Received AddNetwork for NS /var/run/netns/cni-{c:08x}-{us:08x}, Sandbox {us:032x}, ifname eth0\"}}"
+            ),
+            5 => writeln!(
+                into,
+                "[INFO] 10.0.{a}.{b}:{c} - {us} \"A IN orders-{c}.shop.svc.cluster.local. udp 54 false 512\" NOERROR qr,aa,rd 106 0.000{us}s"
+            ),
+            6 => writeln!(
+                into,
+                "[INFO] 10.0.{a}.{b}:{c} - {us} \"AAAA IN api-{c}.example.com.shop.svc.cluster.local. udp 62 false 512\" NXDOMAIN qr,aa,rd 155 0.000{us}s"
+            ),
+            7 => writeln!(
+                into,
+                "{{\"level\":\"INFO\",\"time\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"logger\":\"controller\",\"message\":\"found provisionable pod(s)\",\"commit\":\"3f{c:05x}\",\"controller\":\"provisioner\",\"namespace\":\"\",\"name\":\"\",\"reconcileID\":\"{us:08x}-{c:04x}\",\"Pods\":\"shop/orders-{c}\",\"duration\":\"21.{c}ms\"}}"
+            ),
+            8 => writeln!(
+                into,
+                "{{\"level\":\"info\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}Z\",\"logger\":\"controllers.ingress\",\"msg\":\"successfully built model\",\"model\":\"{{\\\"id\\\":\\\"shop/web-{c}\\\",\\\"resources\\\":{{}}}}\"}}"
+            ),
+            9 => writeln!(
+                into,
+                "Jun 12 {h:02}:{m:02}:{s:02} ip-10-0-{a}-{b}.eu-central-1.compute.internal kubelet[4021]: I0612 {h:02}:{m:02}:{s:02}.{us:06}    4021 pod_startup_latency_tracker.go:104] \"Observed pod startup duration\" pod=\"shop/orders-{c}\" podStartSLOduration={a}.{us}"
+            ),
+            10 => writeln!(
+                into,
+                "time=\"2026-06-12T{h:02}:{m:02}:{s:02}Z\" level=info msg=\"All records are already up to date, there are no changes for the matching hosted zones {c}\""
+            ),
+            _ => writeln!(
+                into,
+                "2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z INFO 10.0.{a}.{b} GET /orders/{c} 200 {us}us user-agent=\"shop/1.{a}\" trace={us:016x}"
+            ),
         };
     }
 

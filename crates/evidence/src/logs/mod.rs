@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use eksnet_model::{Component, LogScan, Scanner, SignatureSet, Text, Time, klog_timestamp};
+use eksnet_model::{
+    Component, LogScan, Scanner, SignatureSet, Text, Time, is_klog_head, klog_timestamp,
+};
 
 use crate::author;
 use crate::line::{Line, level, starts_record};
@@ -36,22 +38,31 @@ pub(crate) struct Logs<'s> {
     pod: PodPath,
     /// Component that the name of the file suggests.
     hint: Option<Component>,
-    /// By pod and component.
-    open: BTreeMap<(String, Component), Open<'s>>,
-    /// Component of the newest record of that pod and form.
-    current: BTreeMap<(String, Form), Component>,
-    pods: BTreeMap<String, Option<Component>>,
+    /// By number of the pod and component.
+    open: BTreeMap<(usize, Component), Open<'s>>,
+    /// The pods, with what their names say; the first has no name.
+    pods: Vec<Pod>,
+    numbers: BTreeMap<String, usize>,
     /// A record that was broken over lines and is not whole yet.
     pending: Option<Pending>,
     /// Where a line that continues a record goes.
-    newest: Option<(String, Component)>,
+    newest: Option<(usize, Component)>,
     /// Lines of pods beyond [`MAX_PODS`].
     pub(crate) left_out: u64,
 }
 
+/// A pod whose log the text holds.
+#[derive(Default)]
+struct Pod {
+    name: String,
+    component: Option<Component>,
+    /// Component of its newest record, by form.
+    current: [Option<Component>; 6],
+}
+
 struct Pending {
     text: String,
-    pod: String,
+    pod: usize,
     host: String,
     at: Option<Time>,
 }
@@ -59,7 +70,7 @@ struct Pending {
 impl Pending {
     fn whole(&self) -> Whole<'_> {
         Whole {
-            pod: &self.pod,
+            pod: self.pod,
             host: &self.host,
             at: self.at,
             text: &self.text,
@@ -71,7 +82,7 @@ impl Pending {
 /// A whole record.
 #[derive(Clone, Copy)]
 struct Whole<'w> {
-    pod: &'w str,
+    pod: usize,
     host: &'w str,
     at: Option<Time>,
     text: &'w str,
@@ -124,10 +135,29 @@ struct Open<'s> {
 struct KlogYear {
     newest: Option<Time>,
     turns: i16,
+    /// The newest stamp up to its second, with its time.
+    second: ([u8; 14], Option<Time>),
 }
 
 impl KlogYear {
     fn read(&mut self, text: &str) -> Option<Time> {
+        let bytes = text.as_bytes();
+        if !is_klog_head(bytes) {
+            return None;
+        }
+        // Lines of one second differ in their microseconds alone.
+        if let (stamp, Some(time)) = self.second
+            && bytes[1..14] == stamp[1..]
+        {
+            let micros = bytes[15..21]
+                .iter()
+                .fold(0_i32, |sum, digit| sum * 10 + i32::from(digit - b'0'));
+            let time = jiff::Timestamp::new(time.0.as_second(), micros * 1000)
+                .ok()
+                .map(Time)?;
+            self.newest = Some(time);
+            return Some(time);
+        }
         let mut time = klog_timestamp(text, NO_YEAR + self.turns)?;
         let goes_back = self
             .newest
@@ -137,6 +167,8 @@ impl KlogYear {
             time = klog_timestamp(text, NO_YEAR + self.turns)?;
         }
         self.newest = Some(time);
+        self.second.0.copy_from_slice(&bytes[..14]);
+        self.second.1 = Some(time);
         Some(time)
     }
 }
@@ -150,8 +182,8 @@ impl<'s> Logs<'s> {
             pod: PodPath::of(&file).unwrap_or_default(),
             file,
             open: BTreeMap::new(),
-            current: BTreeMap::new(),
-            pods: BTreeMap::new(),
+            pods: vec![Pod::default()],
+            numbers: BTreeMap::new(),
             pending: None,
             newest: None,
             left_out: 0,
@@ -163,8 +195,12 @@ impl<'s> Logs<'s> {
         if line.text.is_empty() {
             return;
         }
+        let Some(pod) = self.number(line.pod, line.container) else {
+            self.left_out += 1;
+            return;
+        };
         if let Some(mut pending) = self.pending.take() {
-            let goes_on = pending.pod == line.pod
+            let goes_on = pending.pod == pod
                 && !starts_record(line.text)
                 && pending.text.len() + line.text.len() < MAX_RECORD;
             if goes_on {
@@ -181,12 +217,8 @@ impl<'s> Logs<'s> {
             self.record(&pending.whole());
         }
         if is_whole(line.text) {
-            if !line.pod.is_empty() && !self.knows(line.pod, line.container) {
-                self.left_out += 1;
-                return;
-            }
             self.record(&Whole {
-                pod: line.pod,
+                pod,
                 host: line.host,
                 at: line.at,
                 text: line.text,
@@ -195,24 +227,32 @@ impl<'s> Logs<'s> {
         } else {
             self.pending = Some(Pending {
                 text: line.text.to_owned(),
-                pod: line.pod.to_owned(),
+                pod,
                 host: line.host.to_owned(),
                 at: line.at,
             });
         }
     }
 
-    /// Whether the pod is among those that are kept apart.
-    fn knows(&mut self, pod: &str, container: &str) -> bool {
-        if self.pods.contains_key(pod) {
-            return true;
+    /// Number of the pod, where it is among those that are kept apart.
+    fn number(&mut self, pod: &str, container: &str) -> Option<usize> {
+        if pod.is_empty() {
+            return Some(0);
         }
-        if self.pods.len() == MAX_PODS {
-            return false;
+        if let Some(known) = self.numbers.get(pod) {
+            return Some(*known);
         }
-        let component = author::of_name(container).or_else(|| author::of_name(pod));
-        self.pods.insert(pod.to_owned(), component);
-        true
+        if self.pods.len() > MAX_PODS {
+            return None;
+        }
+        self.pods.push(Pod {
+            name: pod.to_owned(),
+            component: author::of_name(container).or_else(|| author::of_name(pod)),
+            ..Pod::default()
+        });
+        let number = self.pods.len() - 1;
+        self.numbers.insert(pod.to_owned(), number);
+        Some(number)
     }
 
     fn record(&mut self, whole: &Whole<'_>) {
@@ -225,7 +265,7 @@ impl<'s> Logs<'s> {
         } = *whole;
         let continues = text.starts_with("caused by:") || text.starts_with([' ', '\t']);
         if continues
-            && let Some(key) = self.newest.clone().filter(|(newest, _)| newest == pod)
+            && let Some(key) = self.newest.filter(|(newest, _)| *newest == pod)
             && let Some(open) = self.open.get_mut(&key)
         {
             open.scanner.line_at(None, text);
@@ -234,26 +274,23 @@ impl<'s> Logs<'s> {
         let record = Record::read(text);
         let form = form_of(text, at.is_some());
         let own = known.or_else(|| author::of_line(text, record.as_ref()));
-        let place = (pod.to_owned(), form);
-        if let Some(component) = own {
-            self.current.insert(place.clone(), component);
-        }
-        let component = own
-            .or_else(|| self.current.get(&place).copied())
-            .unwrap_or_default();
-        let key = (pod.to_owned(), component);
-        self.newest = Some(key.clone());
+        let current = &mut self.pods[pod].current[form as usize];
+        *current = own.or(*current);
+        let component = current.unwrap_or_default();
+        let key = (pod, component);
+        self.newest = Some(key);
         let (set, file, own_pod) = (self.set, &self.file, &self.pod);
+        let name = self.pods[pod].name.as_str();
         let open = self.open.entry(key).or_insert_with(|| Open {
             scanner: Scanner::new(
                 set,
                 LogScan {
                     component,
                     namespace: own_pod.namespace.as_str().into(),
-                    pod: if pod.is_empty() {
+                    pod: if name.is_empty() {
                         own_pod.pod.as_str()
                     } else {
-                        pod
+                        name
                     }
                     .into(),
                     node: host.into(),
@@ -279,17 +316,18 @@ impl<'s> Logs<'s> {
         if let Some(pending) = self.pending.take() {
             self.record(&pending.whole());
         }
-        let mut by_pod: BTreeMap<String, Vec<(LogScan, u64)>> = BTreeMap::new();
+        let mut by_pod: BTreeMap<&str, (usize, Vec<(LogScan, u64)>)> = BTreeMap::new();
         for ((pod, _), open) in std::mem::take(&mut self.open) {
             let scan = (open.scanner.finish(), open.records);
-            by_pod.entry(pod).or_default().push(scan);
+            let name = self.pods[pod].name.as_str();
+            by_pod.entry(name).or_insert((pod, Vec::new())).1.push(scan);
         }
         let mut scans = Vec::new();
-        for (pod, mut group) in by_pod {
+        for (pod, (number, mut group)) in by_pod {
             let hint = if pod.is_empty() {
                 self.hint
             } else {
-                self.pods.get(&pod).copied().flatten()
+                self.pods[number].component
             };
             let unknown = group
                 .iter()
@@ -322,6 +360,9 @@ impl<'s> Logs<'s> {
 /// Whether a record ends with its line: one in JSON whose braces close, one in logfmt whose quotes do.
 fn is_whole(text: &str) -> bool {
     if text.starts_with("{\"") {
+        if text.ends_with('}') {
+            return true;
+        }
         let (mut depth, mut quoted, mut escaped) = (0_i64, false, false);
         for byte in text.bytes() {
             match byte {
@@ -335,6 +376,9 @@ fn is_whole(text: &str) -> bool {
         }
         depth <= 0
     } else if text.starts_with("time=") || text.starts_with("level=") || text.starts_with("ts=") {
+        if text.ends_with('"') && !text.ends_with("=\"") {
+            return true;
+        }
         let quotes = text
             .bytes()
             .scan(false, |escaped, byte| {

@@ -10,6 +10,7 @@ use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::disturb;
 use eksnet_model::{Created, Report, Snapshot, judge};
 use eksnet_triage::render::{self, Style};
 use eksnet_triage::{FailOn, Graph, Input, report};
@@ -86,7 +87,12 @@ impl Case {
 }
 
 /// Runs the plugin over every incident below `folder` and prints how it did.
-pub(crate) fn run_all(folder: &Path, json: bool, binary: Option<PathBuf>) -> anyhow::Result<()> {
+pub(crate) fn run_all(
+    folder: &Path,
+    json: bool,
+    binary: Option<&Path>,
+    disturb: Option<u64>,
+) -> anyhow::Result<()> {
     let mut folders: Vec<PathBuf> = fs::read_dir(folder)
         .with_context(|| format!("cannot read {}", folder.display()))?
         .flatten()
@@ -99,7 +105,7 @@ pub(crate) fn run_all(folder: &Path, json: bool, binary: Option<PathBuf>) -> any
     }
     let cases = folders
         .iter()
-        .map(|folder| case(binary.as_deref(), folder))
+        .map(|folder| case(binary, folder, disturb))
         .collect::<anyhow::Result<Vec<Case>>>()?;
     let count = |of: &dyn Fn(&Case) -> bool| cases.iter().filter(|case| of(case)).count();
     let summary = Summary {
@@ -119,11 +125,17 @@ pub(crate) fn run_all(folder: &Path, json: bool, binary: Option<PathBuf>) -> any
     Ok(())
 }
 
-fn case(binary: Option<&Path>, folder: &Path) -> anyhow::Result<Case> {
+fn case(binary: Option<&Path>, folder: &Path, seed: Option<u64>) -> anyhow::Result<Case> {
     let file = folder.join("expected.yaml");
     let expected: Expected = serde_saphyr::from_str(&fs::read_to_string(&file)?)
         .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
-    let evidence = folder.join("evidence");
+    let mut evidence = folder.join("evidence");
+    let copy = seed
+        .map(|seed| disturb::copy(&evidence, seed))
+        .transpose()?;
+    if let Some(copy) = &copy {
+        evidence.clone_from(&copy.path);
+    }
     let diagnosed = match binary {
         Some(binary) => by_binary(binary, &evidence),
         None => here(&evidence),

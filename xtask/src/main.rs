@@ -5,6 +5,7 @@
 
 mod agent;
 mod build;
+mod disturb;
 mod docs;
 mod image;
 mod incidents;
@@ -49,6 +50,10 @@ enum Command {
         /// Plugin to run; when not given, the crates that it is made of are called.
         #[arg(long)]
         binary: Option<PathBuf>,
+        /// Read a copy of each: files renamed and shuffled, prose left out, a tenth of the lines cut, as this
+        /// number decides.
+        #[arg(long, value_name = "SEED")]
+        disturb: Option<u64>,
     },
     /// Print the report on saved evidence, without building what talks to clusters.
     Diagnose {
@@ -89,7 +94,8 @@ fn main() -> anyhow::Result<()> {
             folder,
             json,
             binary,
-        } => incidents::run_all(&folder, json, binary),
+            disturb,
+        } => incidents::run_all(&folder, json, binary.as_deref(), disturb),
         Command::Diagnose { evidence } => incidents::diagnose(&evidence),
         Command::Read { evidence } => incidents::show(&evidence),
         Command::Agent => {

@@ -104,6 +104,10 @@ impl World {
         world
             .eks
             .answer("eks", "ListNodegroups", empty("nodegroups"));
+        world.eks.answer("eks", "ListAddons", empty("addons"));
+        world
+            .eks
+            .answer("eks", "ListAccessEntries", empty("accessEntries"));
         let associations = "ListPodIdentityAssociations";
         world.eks.answer("eks", associations, empty("associations"));
         world.describe(&world.api, &json!({}));

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use eksnet_model::iam::{MappedRole, mapped_roles, name_of_arn, without_path};
+use eksnet_model::kubernetes::Node;
 use eksnet_model::{
     Check, Component, Confidence, Cx, Fact, Finding, Meta, Place, Role, Severity, Source, Speaker,
     Stop, Subject, SubjectKind,
@@ -20,6 +21,7 @@ const META: Meta = Meta {
     role: Role::Cause,
     needs: &[Source::Cluster, Source::Nodegroups, Source::ConfigMaps],
     helps: &[
+        Source::Nodes,
         Source::AccessEntries,
         Source::InstanceProfiles,
         Source::Logs,
@@ -92,7 +94,8 @@ fn by_settings(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         findings.extend(mapped.iter().filter_map(|role| bad_arn(cx, role)));
     }
     let roles = roles(cx);
-    for arn in &roles {
+    let at_work = roles_at_work(cx);
+    for arn in roles.iter().filter(|arn| !at_work.contains(arn.as_str())) {
         let same = |role: &&MappedRole| role.rolearn == without_path(arn);
         let is_mapped = mapped.iter().find(same);
         let entries = cx.access_entries().optional();
@@ -141,6 +144,33 @@ fn roles(cx: &Cx<'_>) -> BTreeSet<String> {
         .map(|group| group.node_role.clone())
         .chain(profiles.flat_map(|profile| profile.roles.iter().map(|role| role.arn.clone())))
         .filter(|arn| !arn.is_empty())
+        .collect()
+}
+
+/// Roles that a Ready node has: its kubelet is let in, wherever that is written.
+fn roles_at_work(cx: &Cx<'_>) -> BTreeSet<String> {
+    let ready = |node: &&Node| {
+        node.condition("Ready")
+            .is_some_and(|ready| ready.status == "True")
+    };
+    let nodes = cx.nodes().optional().into_iter().flatten().filter(ready);
+    let (mut groups, mut profiles) = (BTreeSet::new(), BTreeSet::new());
+    for node in nodes {
+        groups.extend(node.label("eks.amazonaws.com/nodegroup"));
+        let instance = cx.topology().instance_of(node);
+        let profile = instance.and_then(|one| one.iam_instance_profile.as_ref());
+        profiles.extend(profile.map(|profile| profile.arn.as_str()));
+    }
+    let of_groups = cx.nodegroups().optional().into_iter().flatten();
+    let of_profiles = cx.instance_profiles().optional().into_iter().flatten();
+    of_groups
+        .filter(|group| groups.contains(group.nodegroup_name.as_str()))
+        .map(|group| group.node_role.clone())
+        .chain(
+            of_profiles
+                .filter(|profile| profiles.contains(profile.arn.as_str()))
+                .flat_map(|profile| profile.roles.iter().map(|role| role.arn.clone())),
+        )
         .collect()
 }
 

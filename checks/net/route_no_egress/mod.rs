@@ -9,6 +9,7 @@ use eksnet_model::{
     Check, CniSettings, Confidence, Cx, Fact, Finding, Gap, Heard, LogScan, Meta, Place, Role,
     Severity, Source, Stop, Subject, SubjectKind, Why, logs_and_events,
 };
+use eksnet_probe::{TcpOutcome, TcpState};
 
 const NO_PUBLIC_IP: &[&str] = &["subnet-without-public-ip"];
 const CALLS: &[&str] = &["aws-call-without-way"];
@@ -27,6 +28,7 @@ const META: Meta = Meta {
         Source::RouteTables,
     ],
     helps: &[
+        Source::Probes,
         Source::VpcEndpoints,
         Source::Nodegroups,
         Source::DaemonSets,
@@ -62,6 +64,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         })
         .collect();
     let mut findings = refused_groups(cx, &scans);
+    let gone_out = gone_out(cx);
     let by_design = has_core_endpoint(cx);
     let mut isolated: BTreeMap<&str, (BTreeSet<&str>, BTreeSet<&str>)> = BTreeMap::new();
     let (mut bare, mut judged) = (BTreeMap::new(), false);
@@ -80,7 +83,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             Egress::Internet => {
                 let without: BTreeSet<&str> = senders
                     .into_iter()
-                    .filter(|name| is_bare(cx, name, id))
+                    .filter(|name| is_bare(cx, name, id) && !gone_out.contains(name))
                     .collect();
                 if !without.is_empty() {
                     bare.insert(id, without);
@@ -135,6 +138,21 @@ fn is_bare(cx: &Cx<'_>, node: &str, subnet: &str) -> bool {
         .node(node)
         .and_then(|node| topology.instance_of(node));
     instance.is_some_and(|one| one.subnet_id == subnet && one.public_ip_address.is_none())
+}
+
+/// Nodes on which a probe opened a connection to a public address: they have a way out.
+fn gone_out<'a>(cx: &'a Cx<'_>) -> BTreeSet<&'a str> {
+    let opens = |tcp: &TcpOutcome| {
+        tcp.tries
+            .iter()
+            .any(|each| each.state == TcpState::Open && !cx.topology().is_private(each.address))
+    };
+    let run = cx.probes().optional();
+    run.into_iter()
+        .flat_map(|run| &run.pods)
+        .filter(|pod| pod.tcp().any(|(_, _, tcp)| opens(tcp)))
+        .map(|pod| pod.at.node.as_str())
+        .collect()
 }
 
 /// Node groups that EKS refused for their subnets.

@@ -7,9 +7,11 @@ use aws_sdk_iam::Client;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use eksnet_model::aws::{Instance, tag};
 use eksnet_model::iam::{
     AttachedPolicy, InstanceProfile, OidcProvider, Policy, PolicyDocument, Role,
 };
+use eksnet_model::kubernetes::Node;
 use eksnet_model::{Evidence, Snapshot, Source, Why};
 
 use super::AwsSession;
@@ -124,10 +126,25 @@ impl AwsSession {
         deadline: Instant,
     ) -> Gathered<InstanceProfile> {
         let instances = &snapshot.aws.instances;
+        let nodes: BTreeSet<&str> = snapshot
+            .kubernetes
+            .nodes
+            .value()
+            .into_iter()
+            .flatten()
+            .filter_map(Node::instance_id)
+            .collect();
+        let name = snapshot.cluster.name.as_deref().unwrap_or_default();
+        // Others in the VPC are none of the cluster's; those that never joined carry its tag.
+        let of_cluster = |instance: &&Instance| {
+            nodes.contains(instance.instance_id.as_str())
+                || tag(&instance.tags, &format!("kubernetes.io/cluster/{name}")).is_some()
+        };
         let names: BTreeSet<&str> = instances
             .value()
             .into_iter()
             .flatten()
+            .filter(of_cluster)
             .filter_map(|instance| instance.iam_instance_profile.as_ref())
             .map(|profile| last_part(&profile.arn))
             .collect();

@@ -47,6 +47,18 @@ async fn every_source_is_complete_and_the_cluster_is_verified() {
         associations[1].role_arn,
         "arn:aws:iam::123456789012:role/a-2"
     );
+    let addon = &said.addons.value().unwrap()[0];
+    assert_eq!(
+        (addon.addon_name.as_str(), addon.status.as_str()),
+        ("vpc-cni", "DEGRADED")
+    );
+    assert_eq!(addon.health.issues[0].code, "InsufficientNumberOfReplicas");
+    assert_eq!(said.access_entries.value().unwrap()[0].kind, "EC2_LINUX");
+    let gateway = &said.nat_gateways.value().unwrap()[0];
+    assert_eq!(gateway.failure_code.as_deref(), Some("Gateway.NotAttached"));
+    let activity = &said.scaling_activities.value().unwrap()[0];
+    assert_eq!(activity.status_code, "Failed");
+    assert!(activity.start_time.is_some());
     assert_eq!(said.instances.value().unwrap().len(), 2);
     let types = said.instance_types.value().unwrap();
     let types: Vec<&str> = types.iter().map(|t| t.instance_type.as_str()).collect();

@@ -130,6 +130,15 @@ pub(crate) fn small_aws() -> FakeAws {
              "AvailabilityZones": ["us-west-2a"]},
         ]}),
     );
+    aws.answer(
+        "autoscaling",
+        "DescribeScalingActivities",
+        json!({"Activities": [
+            {"ActivityId": "act-1", "AutoScalingGroupName": "nodes", "Cause": "At 2026-05-01T10:00:00Z ..",
+             "StartTime": "2026-05-01T10:00:01Z", "StatusCode": "Failed",
+             "StatusMessage": "We currently do not have sufficient c5.large capacity"},
+        ]}),
+    );
     aws
 }
 
@@ -150,6 +159,26 @@ fn eks(aws: &FakeAws) {
         }})
         .into()
     });
+    aws.answer("eks", "ListAddons", json!({"addons": ["vpc-cni"]}));
+    aws.answer(
+        "eks",
+        "DescribeAddon",
+        json!({"addon": {"addonName": "vpc-cni", "addonVersion": "v1.20.4-eksbuild.2", "status": "DEGRADED",
+            "health": {"issues": [{"code": "InsufficientNumberOfReplicas", "message": "unhealthy"}]},
+            "serviceAccountRoleArn": "arn:aws:iam::123456789012:role/cni"}}),
+    );
+    let principal = "arn:aws:iam::123456789012:role/nodes";
+    aws.answer(
+        "eks",
+        "ListAccessEntries",
+        json!({"accessEntries": [principal]}),
+    );
+    aws.answer(
+        "eks",
+        "DescribeAccessEntry",
+        json!({"accessEntry": {"principalArn": principal, "type": "EC2_LINUX",
+            "kubernetesGroups": ["system:nodes"], "username": "system:node:{{EC2PrivateDNSName}}"}}),
+    );
     aws.answer(
         "eks",
         "ListPodIdentityAssociations",
@@ -207,6 +236,12 @@ fn ec2(aws: &FakeAws) {
         json!({"securityGroupInfo": [{"groupId": "sg-1", "ipPermissions": [
             {"ipProtocol": "tcp", "fromPort": 443, "toPort": 443,
              "prefixListIds": [{"prefixListId": "pl-rule"}]}]}]}),
+    );
+    aws.answer(
+        "ec2",
+        "DescribeNatGateways",
+        json!({"natGatewaySet": [{"natGatewayId": "nat-1", "vpcId": "vpc-1", "subnetId": "subnet-b", "state": "failed",
+            "failureCode": "Gateway.NotAttached", "failureMessage": "no internet gateway"}]}),
     );
     aws.answer(
         "ec2",

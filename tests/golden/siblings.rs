@@ -25,7 +25,7 @@ const SIBLINGS: [(&str, &str, &[&str]); 4] = [
     ),
     (
         "vpc_resolver_unreachable",
-        "dns/vpc-resolver-unreachable",
+        "net/vpc-dns-attributes",
         &["/aws/vpcs/0/EnableDnsSupport", "/probes/pods/"],
     ),
     ("network_acl", "net/nacl-stateless", &["/aws/networkAcls"]),

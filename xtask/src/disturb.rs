@@ -62,10 +62,9 @@ fn list(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
 
 /// A name that says nothing but what a program would call its output.
 fn name(number: usize, file: &Path) -> String {
-    let end = match file.extension().and_then(|end| end.to_str()) {
-        Some(end @ ("json" | "yaml" | "yml" | "log" | "gz" | "zip" | "tar")) => end,
-        _ => "txt",
-    };
+    const KEPT: [&str; 7] = ["json", "yaml", "yml", "log", "gz", "zip", "tar"];
+    let end = file.extension().and_then(|end| end.to_str());
+    let end = end.filter(|end| KEPT.contains(end)).unwrap_or("txt");
     format!("attachment-{:02}.{end}", number + 1)
 }
 

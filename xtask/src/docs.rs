@@ -80,9 +80,8 @@ fn untimed(report: &str) -> String {
     let kept = |line: &str| -> String {
         line.split(" · ")
             .filter(|part| {
-                !part
-                    .strip_suffix(" s")
-                    .is_some_and(|number| number.parse::<f64>().is_ok())
+                part.strip_suffix(" s")
+                    .is_none_or(|number| number.parse::<f64>().is_err())
             })
             .collect::<Vec<_>>()
             .join(" · ")

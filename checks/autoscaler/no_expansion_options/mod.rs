@@ -81,7 +81,7 @@ fn by_events(cx: &Cx<'_>, heard: &mut Heard) {
                     pod.metadata.namespace == object.namespace
                         && pod.metadata.name == object.name
                         && (pod.unschedulable().is_none() || pod.owner_kind() == Some("DaemonSet"))
-                        && pod.status.phase != ""
+                        && !pod.status.phase.is_empty()
                 })
         });
         if !is_answer || gone || !cx.within(event.last_seen(), WINDOW_S) {

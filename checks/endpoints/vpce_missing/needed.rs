@@ -40,7 +40,7 @@ impl<'a> Needed<'a> {
             .optional()
             .and_then(|all| CniSettings::of(all))
             .is_some_and(|cni| cni.custom_networking);
-        (nodes?, subnets?, tables?);
+        let _ = (nodes?, subnets?, tables?);
         let endpoints = endpoints?;
         let topology = cx.topology();
         let reached = reached(cx);

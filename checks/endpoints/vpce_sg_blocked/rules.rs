@@ -6,6 +6,9 @@ use std::net::IpAddr;
 use eksnet_model::path::{End, Flow, Passage, SecurityGroups, Side, Uplink, uplinks};
 use eksnet_model::{CniSettings, Cx, Stop};
 
+/// Security groups and subnet of a sender.
+type Alike<'a> = (Vec<&'a str>, &'a str);
+
 /// An endpoint that some senders cannot reach.
 pub(super) struct Blocked<'a> {
     pub id: &'a str,
@@ -56,8 +59,7 @@ impl<'a> Rules<'a> {
         let groups = SecurityGroups::new(groups?, lists);
         let topology = cx.topology();
         // Senders with the same groups and subnet are judged once.
-        let mut senders: BTreeMap<(Vec<&str>, &str), (Uplink<'_>, BTreeSet<&str>)> =
-            BTreeMap::new();
+        let mut senders: BTreeMap<Alike<'_>, (Uplink<'_>, BTreeSet<&str>)> = BTreeMap::new();
         for node in nodes {
             for way in uplinks(topology, node, custom) {
                 let key = (way.groups.clone(), way.subnet);

@@ -108,7 +108,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     if !findings.is_empty() {
         return Ok(findings);
     }
-    (nodes?, subnets?, tables?);
+    let _ = (nodes?, subnets?, tables?);
     if !judged {
         return Err(Stop::unknown(Gap::new(
             Source::RouteTables,

@@ -82,7 +82,7 @@ pub(super) fn callees(cx: &Cx<'_>) -> Result<Vec<Callee>, Stop> {
         }
     }
     if found.is_empty() {
-        (validating?, mutating?, apis?);
+        let _ = (validating?, mutating?, apis?);
     }
     Ok(found)
 }

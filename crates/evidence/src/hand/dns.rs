@@ -52,8 +52,11 @@ impl Dns {
         for word in words {
             if let Some(server) = word.strip_prefix('@') {
                 self.server = address(server);
-            } else if word.starts_with(['-', '+']) || is_type(word) {
-            } else if program == "getent" && matches!(word, "hosts" | "ahosts" | "ahostsv4") {
+            } else if word.starts_with(['-', '+'])
+                || is_type(word)
+                || (program == "getent" && matches!(word, "hosts" | "ahosts" | "ahostsv4"))
+            {
+                // An option, a type of record or a database: neither name nor server.
             } else if self.name.is_empty() {
                 self.name = word.trim_matches(['"', '\'']).to_owned();
             } else if !matches!(program, "dig" | "ping" | "ping6" | "getent") {

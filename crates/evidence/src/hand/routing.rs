@@ -29,7 +29,7 @@ impl Routing {
         self.rule(text, from) || self.route(text, from) || self.kernel_row(text, from)
     }
 
-    /// `512:	from all to 10.0.1.5 lookup main`.
+    /// `512: from all to 10.0.1.5 lookup main`.
     fn rule(&mut self, text: &str, from: &Vantage) -> bool {
         let Some((priority, rest)) = text.split_once(':') else {
             return false;

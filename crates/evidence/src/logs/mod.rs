@@ -316,7 +316,9 @@ impl<'s> Logs<'s> {
         if let Some(pending) = self.pending.take() {
             self.record(&pending.whole());
         }
-        let mut by_pod: BTreeMap<&str, (usize, Vec<(LogScan, u64)>)> = BTreeMap::new();
+        /// Number of a pod, and its scans with the records of each.
+        type OfPod = (usize, Vec<(LogScan, u64)>);
+        let mut by_pod: BTreeMap<&str, OfPod> = BTreeMap::new();
         for ((pod, _), open) in std::mem::take(&mut self.open) {
             let scan = (open.scanner.finish(), open.records);
             let name = self.pods[pod].name.as_str();

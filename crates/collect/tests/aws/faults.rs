@@ -22,7 +22,7 @@ fn gaps(found: &AwsEvidence) -> Vec<Gap> {
 
 #[tokio::test]
 async fn every_denied_action_is_a_gap_of_its_source_that_names_what_closes_it() {
-    let cases: [(&str, &str, Source); 17] = [
+    let cases: [(&str, &str, Source); 23] = [
         ("eks", "ListNodegroups", Source::Nodegroups),
         ("eks", "DescribeNodegroup", Source::Nodegroups),
         (

@@ -20,6 +20,11 @@ vpc = aws["vpcs"][0]
 made = ec2.create_vpc(CidrBlock=vpc["CidrBlock"])["Vpc"]["VpcId"]
 became[vpc["VpcId"]] = made
 ec2.modify_vpc_attribute(VpcId=made, EnableDnsHostnames={"Value": True})
+# What AWS gives a VPC by itself, and this AWS does not.
+options = ec2.create_dhcp_options(
+    DhcpConfigurations=[{"Key": "domain-name-servers", "Values": ["AmazonProvidedDNS"]}]
+)["DhcpOptions"]["DhcpOptionsId"]
+ec2.associate_dhcp_options(DhcpOptionsId=options, VpcId=made)
 
 gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
 ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=made)
@@ -36,6 +41,9 @@ for subnet in aws["subnets"]:
     )
     became[subnet["SubnetId"]] = answer["Subnet"]["SubnetId"]
     ec2.create_tags(Resources=[became[subnet["SubnetId"]]], Tags=subnet["Tags"])
+    ec2.modify_subnet_attribute(
+        SubnetId=became[subnet["SubnetId"]], MapPublicIpOnLaunch={"Value": True}
+    )
 
 for group in aws["securityGroups"]:
     answer = ec2.create_security_group(

@@ -25,13 +25,14 @@ fn compare(name: &str, text: &str) {
 fn steady(text: &str) -> String {
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     if let Some(last) = lines.last_mut() {
-        let parts: Vec<&str> = last.split(" · ").collect();
+        let dot = if last.contains(" · ") { " · " } else { " | " };
+        let parts: Vec<&str> = last.split(dot).collect();
         let is_time = |part: &&str| !(part.ends_with(" s") || part.ends_with(" ms"));
         *last = parts
             .into_iter()
             .filter(is_time)
             .collect::<Vec<_>>()
-            .join(" · ");
+            .join(dot);
     }
     lines.join("\n") + "\n"
 }

@@ -76,12 +76,15 @@ fn the_cause_comes_first_in_the_folders_of_this_project() {
             "{}: {found:?}",
             folder.display()
         );
-        assert_eq!(
-            report["unread"],
-            serde_json::json!([]),
-            "{}",
-            folder.display()
-        );
+        // A near miss without a cause may be a text that says nothing at all.
+        if !expected.accept.is_empty() {
+            assert_eq!(
+                report["unread"],
+                serde_json::json!([]),
+                "{}",
+                folder.display()
+            );
+        }
     }
 }
 

@@ -77,6 +77,45 @@ fn declared_sources_are_those_that_the_cases_touch() {
 }
 
 #[test]
+fn no_check_passes_without_a_source_that_it_needs() {
+    let mut wrong = Vec::new();
+    for check in eksnet_checks::all() {
+        let mut tried = 0;
+        let cases = cases_of(check).into_iter();
+        for case in cases.filter(|case| case.promised() == OutcomeState::Pass) {
+            for source in check.meta.needs {
+                let Some(without) = case.without(*source) else {
+                    continue;
+                };
+                tried += 1;
+                for (lost, snapshot) in without {
+                    // A workload that is found is known whole, whatever else was not listed.
+                    let named = [Source::Deployments, Source::DaemonSets].contains(source);
+                    if named && lost == "partial" {
+                        continue;
+                    }
+                    let state = judge(&snapshot, &[check], &[]).outcomes[0].1.state();
+                    if !matches!(state, OutcomeState::Unknown | OutcomeState::Found) {
+                        wrong.push(format!(
+                            "{} {}: {source} {lost}: {state:?}",
+                            check.meta.id,
+                            case.name()
+                        ));
+                    }
+                }
+            }
+        }
+        if tried == 0 {
+            wrong.push(format!(
+                "{}: no case passes on a source that it needs",
+                check.meta.id
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
 fn findings_stay_within_what_their_check_declares() {
     for check in eksnet_checks::all() {
         let mut emitted = BTreeSet::new();

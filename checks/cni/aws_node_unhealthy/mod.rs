@@ -26,8 +26,9 @@ const META: Meta = Meta {
     title: "aws-node is missing, not ready or restarts again and again",
     severity: Severity::Critical,
     role: Role::Cause,
-    needs: &[Source::Nodes, Source::Pods, Source::DaemonSets],
-    helps: &[Source::Events, Source::Logs],
+    needs: &[Source::Nodes, Source::Pods],
+    // Which nodes are to have a pod; where it is not known, each of them.
+    helps: &[Source::DaemonSets, Source::Events, Source::Logs],
     signals: &[
         "pod-missing",
         "pod-not-ready",

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use eksnet_model::{Finding, Outcome, OutcomeState, Snapshot};
+use eksnet_model::{Finding, Gap, Outcome, OutcomeState, Snapshot, Source, Why};
 
 /// One case file.
 pub struct Case {
@@ -116,6 +116,34 @@ impl Case {
                 self.path.display()
             ),
         }
+    }
+
+    /// The case without a source that it has, and with only a part of it; `None` where it has not.
+    pub fn without(&self, source: Source) -> Option<[(&'static str, Snapshot); 2]> {
+        let plain = |snapshot: &Snapshot| serde_json::to_value(snapshot).expect("plain data");
+        let gap = Gap::new(source, Why::Timeout, "lost by the test");
+        let nothing = plain(&Snapshot::default());
+        let mut case = plain(&self.snapshot);
+        // What nobody asked for names its source: that tells where each one lies.
+        let at = ["/kubernetes", "/aws", ""].iter().find_map(|group| {
+            let fields = nothing.pointer(group)?.as_object()?;
+            let key = fields.iter().find_map(|(key, value)| {
+                (value.pointer("/gap/source")? == source.key()).then_some(key)
+            })?;
+            Some(format!("{group}/{key}"))
+        })?;
+        let field = case.pointer_mut(&at)?;
+        let value = match (field.get("gap"), field.get("value")) {
+            (Some(_), None) => return None,
+            (Some(_), Some(value)) => value.clone(),
+            (None, _) => field.clone(),
+        };
+        let read =
+            |case: &serde_json::Value| serde_json::from_value(case.clone()).expect("a snapshot");
+        *field = serde_json::json!({"gap": gap});
+        let lost = read(&case);
+        *case.pointer_mut(&at)? = serde_json::json!({"value": value, "gap": gap});
+        Some([("absent", lost), ("partial", read(&case))])
     }
 
     /// Compares with the file `NAME.expected` beside the case, or writes it with `EKSNET_BLESS=1`.

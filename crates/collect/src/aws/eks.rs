@@ -348,11 +348,7 @@ fn cluster(from: sdk::Cluster) -> aws::Cluster {
                 .and_then(|health| health.issues)
                 .unwrap_or_default()
                 .into_iter()
-                .map(|issue| aws::HealthIssue {
-                    code: text(issue.code),
-                    message: issue.message.unwrap_or_default(),
-                    resource_ids: issue.resource_ids.unwrap_or_default(),
-                })
+                .map(|one| issue(one.code, one.message, one.resource_ids))
                 .collect(),
         },
         upgrade_policy: aws::UpgradePolicy {
@@ -432,11 +428,7 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
         health: aws::NodegroupHealth {
             issues: issues
                 .into_iter()
-                .map(|issue| aws::HealthIssue {
-                    code: text(issue.code),
-                    message: issue.message.unwrap_or_default(),
-                    resource_ids: issue.resource_ids.unwrap_or_default(),
-                })
+                .map(|one| issue(one.code, one.message, one.resource_ids))
                 .collect(),
         },
         labels: from.labels.unwrap_or_default().into_iter().collect(),
@@ -453,6 +445,19 @@ fn nodegroup(from: sdk::Nodegroup) -> aws::Nodegroup {
     }
 }
 
+/// The SDK has a type of its own for the issues of clusters, of node groups and of add-ons.
+fn issue(
+    code: Option<impl AsRef<str>>,
+    message: Option<String>,
+    resource_ids: Option<Vec<String>>,
+) -> aws::HealthIssue {
+    aws::HealthIssue {
+        code: text(code),
+        message: message.unwrap_or_default(),
+        resource_ids: resource_ids.unwrap_or_default(),
+    }
+}
+
 fn addon(from: sdk::Addon) -> aws::Addon {
     let issues = from
         .health
@@ -465,11 +470,7 @@ fn addon(from: sdk::Addon) -> aws::Addon {
         health: aws::NodegroupHealth {
             issues: issues
                 .into_iter()
-                .map(|issue| aws::HealthIssue {
-                    code: text(issue.code),
-                    message: issue.message.unwrap_or_default(),
-                    resource_ids: issue.resource_ids.unwrap_or_default(),
-                })
+                .map(|one| issue(one.code, one.message, one.resource_ids))
                 .collect(),
         },
         configuration_values: from.configuration_values,

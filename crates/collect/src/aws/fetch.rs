@@ -24,8 +24,20 @@ pub struct AwsEvidence {
     pub calls: BTreeMap<String, u64>,
 }
 
+/// What names the roles that a cluster lives by.
+const NAMES_ROLES: [Source; 4] = [
+    Source::Cluster,
+    Source::Instances,
+    Source::Nodegroups,
+    Source::PodIdentityAssociations,
+];
+
 /// What sources need of each other.
-const HANGS_ON: [(Source, &[Source]); 7] = [
+const HANGS_ON: [(Source, &[Source]); 11] = [
+    (Source::OidcProviders, &[Source::Cluster]),
+    (Source::InstanceProfiles, &[Source::Instances]),
+    (Source::Roles, &NAMES_ROLES),
+    (Source::Policies, &NAMES_ROLES),
     (Source::InstanceTypes, &[Source::Instances]),
     (Source::AutoScalingGroups, &[Source::Subnets]),
     (

@@ -31,5 +31,6 @@ pub use options::AwsOptions;
 pub use permissions::{
     ContextValue, Question, RoleSource, RoleToSimulate, Roles, roles_to_simulate,
 };
-pub(crate) use roles::{HeldByIam, SOURCES as READ_LATER};
+pub use roles::HeldByIam;
+pub(crate) use roles::SOURCES as READ_LATER;
 pub use session::AwsSession;

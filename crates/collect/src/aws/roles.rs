@@ -12,7 +12,7 @@ use eksnet_model::iam::{
     AttachedPolicy, InstanceProfile, OidcProvider, Policy, PolicyDocument, Role,
 };
 use eksnet_model::kubernetes::Node;
-use eksnet_model::{Evidence, Snapshot, Source, Why};
+use eksnet_model::{Evidence, Gap, Snapshot, Source, Why};
 
 use super::AwsSession;
 use super::failure::Failure;
@@ -45,11 +45,15 @@ pub(crate) const SOURCES: [Source; 4] = [
 
 /// What IAM holds of the cluster's roles.
 #[derive(Debug)]
-pub(crate) struct HeldByIam {
-    pub(crate) roles: Evidence<Vec<Role>>,
-    pub(crate) policies: Evidence<Vec<Policy>>,
-    pub(crate) oidc_providers: Evidence<Vec<OidcProvider>>,
-    pub(crate) instance_profiles: Evidence<Vec<InstanceProfile>>,
+pub struct HeldByIam {
+    /// Roles with their trust policies and the names of what is attached.
+    pub roles: Evidence<Vec<Role>>,
+    /// The policies' documents.
+    pub policies: Evidence<Vec<Policy>>,
+    /// OIDC providers of the account.
+    pub oidc_providers: Evidence<Vec<OidcProvider>>,
+    /// Profiles of the cluster's instances.
+    pub instance_profiles: Evidence<Vec<InstanceProfile>>,
 }
 
 impl HeldByIam {
@@ -67,7 +71,7 @@ impl HeldByIam {
 impl AwsSession {
     /// Reads what is `wanted` of IAM. Roles of other accounts cannot be read, and are a gap; roles that
     /// are gone are left out, which tells that they are.
-    pub(crate) async fn held_by_iam(
+    pub async fn held_by_iam(
         &self,
         snapshot: &Snapshot,
         wanted: &BTreeSet<Source>,
@@ -175,15 +179,38 @@ impl AwsSession {
             .partition(|arn| account.is_none_or(|account| account_of(arn) == Some(account)));
         let asked = ours.iter().take(MOST_ROLES);
         let calls = asked.map(|arn| fetch_role(&self.iam, arn, deadline));
-        let mut roles = gathered(side_by_side(AT_ONCE, calls).await);
+        let mut lists = Vec::new();
+        let answers = side_by_side(AT_ONCE, calls).await.into_iter();
+        let mut roles = gathered(
+            answers
+                .map(|answer| {
+                    answer.map(|(role, failure)| {
+                        lists.extend(failure);
+                        role
+                    })
+                })
+                .collect(),
+        );
+        if let Some(failure) = lists.into_iter().next() {
+            roles.fail(failure);
+        }
         if let Some(arn) = foreign.first() {
+            let all = ours.len() + foreign.len();
+            let said = format!(
+                "{} of {all} roles are of other accounts, such as {arn}",
+                foreign.len()
+            );
+            roles.fail(Failure::new(GET_ROLE, Why::Failed, said));
+        }
+        if let Some(failure) = &profiles.failure {
+            roles.fail(failure.clone());
+        }
+        // Roles that were named where nobody could look are missing from the list.
+        if let Some(gap) = unseen(snapshot) {
             roles.fail(Failure::new(
-                GET_ROLE,
-                Why::Failed,
-                format!(
-                    "{arn} is of another account, and {} more are not",
-                    ours.len()
-                ),
+                "finding the roles",
+                gap.why.clone(),
+                format!("{}: {}", gap.source, gap.detail),
             ));
         }
         if ours.len() > MOST_ROLES {
@@ -336,6 +363,21 @@ fn arns_of(snapshot: &Snapshot, profiles: &[InstanceProfile]) -> BTreeSet<String
         .collect()
 }
 
+/// What is missing of the sources that name roles.
+fn unseen(snapshot: &Snapshot) -> Option<&Gap> {
+    let (aws, kubernetes) = (&snapshot.aws, &snapshot.kubernetes);
+    [
+        aws.cluster.gap(),
+        aws.nodegroups.gap(),
+        aws.pod_identity_associations.gap(),
+        kubernetes.serviceaccounts.gap(),
+        kubernetes.pods.gap(),
+    ]
+    .into_iter()
+    .flatten()
+    .next()
+}
+
 /// The name in an ARN; what is before it is the path.
 fn last_part(arn: &str) -> &str {
     arn.rsplit('/').next().unwrap_or(arn)
@@ -370,8 +412,13 @@ async fn fetch_profile(iam: &Client, name: &str) -> Result<InstanceProfile, Fail
     })
 }
 
-/// A role with its trust policy and the names of its policies.
-async fn fetch_role(iam: &Client, arn: &str, deadline: Instant) -> Result<Role, Failure> {
+/// A role with its trust policy and the names of its policies. Where these could not be listed, they are
+/// not known and the failure says why; the role itself still is.
+async fn fetch_role(
+    iam: &Client,
+    arn: &str,
+    deadline: Instant,
+) -> Result<(Role, Option<Failure>), Failure> {
     let name = last_part(arn);
     let role = async {
         let answer = iam.get_role().role_name(name).send().await;
@@ -407,8 +454,8 @@ async fn fetch_role(iam: &Client, arn: &str, deadline: Instant) -> Result<Role, 
     let role = role?
         .role
         .ok_or_else(|| Failure::new(GET_ROLE, Why::Malformed, "an answer without a role"))?;
-    // Where a list could not be read, it is not known; the role itself still is.
-    Ok(Role {
+    let failure = attached.failure.clone().or_else(|| inline.failure.clone());
+    let role = Role {
         role_name: role.role_name,
         arn: role.arn,
         assume_role_policy_document: role.assume_role_policy_document.and_then(document),
@@ -422,7 +469,8 @@ async fn fetch_role(iam: &Client, arn: &str, deadline: Instant) -> Result<Role, 
                 .collect()
         }),
         policy_names: inline.failure.is_none().then_some(inline.items),
-    })
+    };
+    Ok((role, failure))
 }
 
 async fn fetch_inline(iam: &Client, role: &str, name: &str) -> Result<Policy, Failure> {

@@ -9,5 +9,6 @@ mod child;
 mod cluster;
 mod faults;
 mod moto;
+mod roles;
 mod simulation;
 mod world;

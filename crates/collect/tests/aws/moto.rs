@@ -13,7 +13,8 @@ use crate::world::{everything, session};
 /// Builds a VPC with two subnets and what is in it; prints the ids.
 const BUILD: &str = include_str!("moto_build.py");
 
-fn build(moto: &Moto) -> Value {
+/// Runs a script of boto3 against `moto`, and reads the JSON that it prints.
+pub(crate) fn build(moto: &Moto, script: &str) -> Value {
     let mut python = Command::new("python3")
         .arg("-")
         .envs(moto.env())
@@ -22,7 +23,7 @@ fn build(moto: &Moto) -> Value {
         .spawn()
         .unwrap();
     let mut input = python.stdin.take().unwrap();
-    input.write_all(BUILD.as_bytes()).unwrap();
+    input.write_all(script.as_bytes()).unwrap();
     drop(input);
     let output = python.wait_with_output().unwrap();
     assert!(output.status.success(), "building in moto failed");
@@ -49,7 +50,7 @@ async fn what_was_built_is_what_is_read() {
     let Some(moto) = require("moto", Moto::start()) else {
         return;
     };
-    let built = build(&moto);
+    let built = build(&moto, BUILD);
     let hints = ClusterHints {
         instance_ids: texts(&built["instances"]),
         ..ClusterHints::default()

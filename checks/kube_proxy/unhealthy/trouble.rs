@@ -34,7 +34,12 @@ pub(super) fn in_logs<'a>(
                 "kproxy-watch-failed" => {
                     let refused =
                         |text: &str| text.contains("Unauthorized") || text.contains("forbidden");
-                    hits.count > 1 || hits.samples.iter().any(|sample| refused(&sample.text))
+                    // Every client of the API server writes this line: it has to say whose it is.
+                    let says_whose = |text: &str| text.contains("kube-proxy");
+                    let own = scan.component == Component::KubeProxy
+                        || hits.samples.iter().any(|sample| says_whose(&sample.text));
+                    let lasting = hits.count > 1;
+                    own && (lasting || hits.samples.iter().any(|sample| refused(&sample.text)))
                 }
                 _ => false,
             };

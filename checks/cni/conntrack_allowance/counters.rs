@@ -53,7 +53,7 @@ pub(super) fn read(cx: &Cx<'_>) -> Vec<Read> {
         let growth = last.value - first;
         // A counter counts since boot: without a second sample it does not tell when.
         let (saw, confidence) = match samples.len() {
-            1 if last.value > 0.0 => (format!("{} since boot", last.value), Confidence::Likely),
+            1 if last.value > 0.0 => (format!("{} since boot", last.value), Confidence::Possible),
             2.. if growth > 0.0 => (
                 format!("{first}, then {}", last.value),
                 Confidence::Confirmed,

@@ -88,6 +88,8 @@ impl<'a> Line<'a> {
         if let Some((at, rest)) = stamp::prepended(line.text) {
             line.at = Some(at);
             line.text = dedented(runtime(rest));
+        } else if let Some((at, rest)) = stamp::kernel(line.text) {
+            (line.at, line.text) = (at, rest);
         } else if let Some((host, component, rest)) = journal(line.text) {
             line.host = host;
             line.component = component;
@@ -152,7 +154,9 @@ pub(crate) fn starts_record(text: &str) -> bool {
         Some(b't' | b'l') => ["time=\"", "time=20", "level=", "ts=20"]
             .iter()
             .any(|start| text.starts_with(start)),
-        Some(b'[') => text.starts_with("[pod/") || level(text).is_some(),
+        Some(b'[') => {
+            text.starts_with("[pod/") || level(text).is_some() || stamp::kernel(text).is_some()
+        }
         Some(byte) if byte.is_ascii_digit() => stamp::prepended(text).is_some(),
         Some(b'A'..=b'Z') => stamp::is_klog(text) || journal(text).is_some(),
         _ => false,

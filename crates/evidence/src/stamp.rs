@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 
 use eksnet_model::{Time, is_klog_head};
+use jiff::civil::DateTime;
+use jiff::tz::Offset;
 
 /// klog writes no year. Its stamps are read in this one, and in those that follow it where a log runs
 /// over the turn of a year, until all of the evidence is known (see [`crate::years`]): a leap year in
@@ -32,6 +34,25 @@ pub(crate) fn prepended(text: &str) -> Option<(Time, &str)> {
         (rfc3339(text.get(..end)?)?, text.get(end..)?)
     };
     Some((stamp, rest.strip_prefix([' ', '\t']).unwrap_or(rest)))
+}
+
+/// What the kernel's ring buffer puts in front: `[Mon Mar  9 15:40:11 2026] ` with `dmesg -T`, taken as UTC, or
+/// the seconds since boot, `[12345.678901] `, which tell no time.
+pub(crate) fn kernel(text: &str) -> Option<(Option<Time>, &str)> {
+    let (inside, rest) = text.strip_prefix('[')?.split_once(']')?;
+    let rest = rest.strip_prefix(' ')?;
+    let since_boot = inside
+        .trim_start()
+        .split_once('.')
+        .is_some_and(|(whole, part)| {
+            let digits = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+            digits(whole) && digits(part)
+        });
+    if since_boot {
+        return Some((None, rest));
+    }
+    let at = DateTime::strptime("%a %b %e %H:%M:%S %Y", inside).ok()?;
+    Some((Offset::UTC.to_timestamp(at).ok().map(Time), rest))
 }
 
 /// Whether a line begins as klog's do: `E1019 06:00:10.278115`.
@@ -318,6 +339,10 @@ mod tests {
             assert_eq!(prepended(text).map(|(at, _)| at), noon, "{text}");
         }
         assert_eq!(prepended("2026-05-12-backup of it"), None);
+        assert_eq!(kernel("[Tue May 12 00:59:59 2026] x"), Some((noon, "x")));
+        assert_eq!(kernel("[  512.000341] x"), Some((None, "x")));
+        assert_eq!(kernel("[INFO] x"), None);
+        assert_eq!(kernel("[10.0.0.1] x"), None);
         for text in [
             r#"{"level":"info","ts":"2026-05-12T00:59:59.000Z","msg":"x"}"#,
             r#"{"level":"info","ts":1778547599.0,"msg":"x"}"#,

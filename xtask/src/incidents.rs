@@ -21,7 +21,8 @@ const FIRST: usize = 3;
 /// What one incident should come to.
 #[derive(Debug, Deserialize)]
 struct Expected {
-    /// Checks of which one must be the first diagnosis; none, where the evidence holds no cause.
+    /// Checks of which one must be the first diagnosis; where the evidence holds no cause, there is to be
+    /// none.
     accept: Vec<String>,
     /// Checks that must not be among the diagnoses, of a near miss.
     #[serde(default)]
@@ -78,7 +79,7 @@ impl Case {
             return false;
         }
         match self.rank() {
-            _ if self.accept.is_empty() => true,
+            _ if self.accept.is_empty() => self.got.is_empty(),
             Some(0) => true,
             Some(_) => !self.determinable,
             None => false,

@@ -72,8 +72,9 @@ fn by_settings(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let cluster = cx.eks_cluster().optional();
     let mode = match cluster.and_then(|one| one.access_config.authentication_mode.as_deref()) {
         Some("API") => Mode::Entries,
-        Some("API_AND_CONFIG_MAP") => Mode::Both,
-        _ => Mode::Map,
+        Some("CONFIG_MAP") => Mode::Map,
+        // Where the mode is not known, a role may be written in either place.
+        _ => Mode::Both,
     };
     let maps = cx
         .config_maps()

@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eksnet_model::{Diagnosis, Fact, FindingEntry, Severity, Text, Time};
+use eksnet_model::{Diagnosis, Fact, FindingEntry, Severity, Source, Text, Time};
 
 use crate::render::page::{Page, TEXT};
 use crate::render::style::Ink;
-use crate::render::wrap::{cut, wrap};
+use crate::render::wrap::{cut, cut_middle, wrap};
 use crate::render::{chain, confidence, fact, severity};
 
 /// The most proof lines of the root, and of what it leads to.
@@ -123,11 +123,21 @@ fn proof(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>, now: O
     }
     let room = page.room() - 8;
     let mut rows = Vec::new();
+    let mut quoted = BTreeSet::new();
     for one in &facts {
+        // A record that several signatures matched is quoted once.
+        if !quoted.insert(quote(one)) {
+            continue;
+        }
         let sentence = fact::sentence(one, now);
         let mut sentence = style.fit(&sentence).into_owned();
         if !style.wide {
-            sentence = cut(&sentence, room * 2, style.glyph("…", "..."));
+            let mark = style.glyph("…", "...");
+            // Records begin with who writes, and end with what went wrong.
+            sentence = match one.source {
+                Source::Logs | Source::Events => cut_middle(&sentence, room * 2, mark),
+                _ => cut(&sentence, room * 2, mark),
+            };
         }
         for (at, line) in wrap(&sentence, room).iter().enumerate() {
             let kind = if at == 0 { fact::kind(one.source) } else { "" };
@@ -138,6 +148,22 @@ fn proof(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>, now: O
         rows.push(format!("        and {hidden} more (-o wide)"));
     }
     page.rows("proof", Ink::Plain, &rows);
+}
+
+/// What tells a quoted record from others: its end, and where it stands. Other facts are told by all that
+/// they say.
+fn quote(fact: &Fact) -> (&str, &str, String) {
+    const END: usize = 120;
+    let is_record = matches!(fact.source, Source::Logs | Source::Events);
+    let length = fact.saw.chars().count();
+    match is_record && length > END {
+        true => (
+            &fact.subject,
+            "",
+            fact.saw.chars().skip(length - END).collect(),
+        ),
+        false => (&fact.subject, &fact.field, fact.saw.to_string()),
+    }
 }
 
 /// Why it explains what it explains, where the proof does not say so itself; what would decide.

@@ -58,19 +58,31 @@ pub(crate) fn cut(text: &str, columns: usize, mark: &str) -> String {
         return text.to_owned();
     }
     let room = columns.saturating_sub(width(mark));
-    let mut short = String::new();
-    let mut used = 0;
-    for character in text.chars() {
-        let size = character.width().unwrap_or(0);
-        if used + size > room {
-            break;
-        }
-        short.push(character);
-        used += size;
+    let short: String = fitting(text.chars(), room).collect();
+    format!("{}{mark}", short.trim_end())
+}
+
+/// The text, cut to `columns` with a mark in its middle where it was longer: of its end more is kept than of
+/// its beginning.
+pub(crate) fn cut_middle(text: &str, columns: usize, mark: &str) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
     }
-    let mut short = short.trim_end().to_owned();
-    short.push_str(mark);
-    short
+    let room = columns.saturating_sub(width(mark));
+    let head = room * 2 / 5;
+    let start: String = fitting(text.chars(), head).collect();
+    let end: Vec<char> = fitting(text.chars().rev(), room - head).collect();
+    let end: String = end.into_iter().rev().collect();
+    format!("{}{mark}{}", start.trim_end(), end.trim_start())
+}
+
+/// The first of some characters, as many as fit in `room` columns.
+fn fitting(characters: impl Iterator<Item = char>, room: usize) -> impl Iterator<Item = char> {
+    let mut used = 0;
+    characters.take_while(move |character| {
+        used += character.width().unwrap_or(0);
+        used <= room
+    })
 }
 
 #[cfg(test)]
@@ -102,5 +114,7 @@ mod tests {
     fn what_is_cut_says_so() {
         assert_eq!(cut("abcdefghij", 6, "…"), "abcde…");
         assert_eq!(cut("abc", 6, "…"), "abc");
+        assert_eq!(cut_middle("abcdefghijklm", 6, "…"), "ab…klm");
+        assert_eq!(cut_middle("abc", 6, "…"), "abc");
     }
 }

@@ -62,7 +62,7 @@ fn of_log(cx: &Cx<'_>, scan: &LogScan, hits: &Hits, sample: &Sample) -> Finding 
         Source::Logs,
         scan.place(),
         "refused calls",
-        format!("{} times: {}", hits.count, sample.text),
+        format!("{}: {}", hits.times(), sample.text),
     )
     .at(hits.last);
     finding(&who, subject, &sample.text, fact, place)

@@ -79,7 +79,7 @@ fn of_log(cx: &Cx<'_>, scan: &LogScan, seen: &BTreeMap<&str, (&Hits, &[&str])>) 
                 Source::Logs,
                 scan.place(),
                 "no credentials",
-                format!("{} times: {}", hits.count, sample.unwrap_or_default()),
+                format!("{}: {}", hits.times(), sample.unwrap_or_default()),
             )
             .at(hits.last),
         );

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use eksnet_model::aws::ScalingActivity;
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Meta, Place, Role, Said, Severity, Source,
+    Check, Component, Confidence, Cx, Fact, Finding, Heard, Meta, Place, Role, Severity, Source,
     Stop, Subject, SubjectKind,
 };
 
@@ -120,14 +120,14 @@ fn by_activities(activities: &[ScalingActivity], failed: &mut BTreeMap<Class, Fa
 }
 
 fn by_logs(cx: &Cx<'_>, failed: &mut BTreeMap<Class, Failed>) {
-    let mut keep = |class: Class, said: &Said<'_>, groups: Vec<String>| {
+    let mut keep = |class: Class, said: &Heard<'_>, groups: Vec<String>| {
         let one = failed.entry(class).or_default();
         one.proven |= !matches!(class, Class::TimedOut | Class::Backoff);
         one.groups.extend(groups);
-        one.facts.push(said.fact());
-        one.place.workloads.extend(said.place(cx).workloads);
+        one.facts.push(said.fact("lines"));
+        one.place.workloads.extend(said.at(cx.topology()).workloads);
     };
-    for said in Said::of(cx, "launch-refused", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["launch-refused"], WINDOW_S) {
         let own = matches!(
             said.scan.component,
             Component::ClusterAutoscaler | Component::Karpenter | Component::Unknown
@@ -138,7 +138,7 @@ fn by_logs(cx: &Cx<'_>, failed: &mut BTreeMap<Class, Failed>) {
             }
         }
     }
-    for said in Said::of(cx, "ca-scale-up-failed", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["ca-scale-up-failed"], WINDOW_S) {
         for why in said.values("why") {
             // A refusal by IAM is no failed launch, and has checks of its own.
             let denied = why.contains("not authorized") || why.contains("AccessDenied");
@@ -151,7 +151,7 @@ fn by_logs(cx: &Cx<'_>, failed: &mut BTreeMap<Class, Failed>) {
         ("ca-scale-up-timed-out", Class::TimedOut),
         ("ca-group-backoff", Class::Backoff),
     ] {
-        for said in Said::of(cx, signature, WINDOW_S) {
+        for said in Heard::in_logs(cx, &[signature], WINDOW_S) {
             let groups = ["group", "backed", "placeholder"]
                 .into_iter()
                 .flat_map(|field| said.values(field))

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::{NodePool, bytes, milli_cpu};
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Meta, Role, Said, Severity, Source, Stop,
+    Check, Component, Confidence, Cx, Fact, Finding, Heard, Meta, Role, Severity, Source, Stop,
     Subject, SubjectKind,
 };
 
@@ -92,7 +92,7 @@ struct Words {
 fn words(cx: &Cx<'_>) -> Words {
     let mut found = Words::default();
     for (signature, is_limit) in [("karpenter-limit", true), ("karpenter-incompatible", false)] {
-        for said in Said::of(cx, signature, WINDOW_S) {
+        for said in Heard::in_logs(cx, &[signature], WINDOW_S) {
             let own = matches!(
                 said.scan.component,
                 Component::Karpenter | Component::Unknown
@@ -105,9 +105,9 @@ fn words(cx: &Cx<'_>) -> Words {
                 .whys
                 .extend(said.values("why").map(|why| why.replace('\\', "")));
             if is_limit {
-                found.limits.push(said.fact());
+                found.limits.push(said.fact("lines"));
             } else {
-                found.misfits.push(said.fact());
+                found.misfits.push(said.fact("lines"));
             }
         }
     }

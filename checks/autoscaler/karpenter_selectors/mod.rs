@@ -2,7 +2,7 @@
 
 use eksnet_model::kubernetes::{NodeClass, SelectorTerm};
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Meta, Role, Said, Severity, Source, Stop,
+    Check, Component, Confidence, Cx, Fact, Finding, Heard, Meta, Role, Severity, Source, Stop,
     Subject, SubjectKind,
 };
 
@@ -271,7 +271,7 @@ fn by_words(cx: &Cx<'_>) -> Option<Finding> {
         finding = Some(base.signal(signal).fact(fact));
     };
     for (signature, signal, words) in SIGNATURES {
-        for said in Said::of(cx, signature, WINDOW_S) {
+        for said in Heard::in_logs(cx, &[signature], WINDOW_S) {
             let known = matches!(
                 said.scan.component,
                 Component::Karpenter | Component::Unknown
@@ -282,7 +282,7 @@ fn by_words(cx: &Cx<'_>) -> Option<Finding> {
                     .next()
                     .map(|selector| format!(" with {}", selector.trim_start_matches("map")))
                     .unwrap_or_default();
-                begin(signal, words, &selector, said.fact());
+                begin(signal, words, &selector, said.fact("lines"));
             }
         }
     }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::kubernetes::Event;
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Meta, Place, Role, Said, Severity, Source,
+    Check, Component, Confidence, Cx, Fact, Finding, Heard, Meta, Place, Role, Severity, Source,
     Stop, Subject, SubjectKind, log_covers,
 };
 
@@ -42,7 +42,7 @@ pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 /// What was said on pods that wait.
 #[derive(Default)]
-struct Heard {
+struct Gathered {
     reasons: BTreeMap<Reason, BTreeSet<String>>,
     pods: BTreeSet<String>,
     groups: BTreeSet<String>,
@@ -56,7 +56,7 @@ struct Heard {
 }
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let mut heard = Heard::default();
+    let mut heard = Gathered::default();
     by_events(cx, &mut heard);
     by_logs(cx, &mut heard);
     if !heard.by_event && !heard.by_log {
@@ -66,7 +66,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     Ok(vec![finding(heard)])
 }
 
-fn by_events(cx: &Cx<'_>, heard: &mut Heard) {
+fn by_events(cx: &Cx<'_>, heard: &mut Gathered) {
     let pods = cx.pods().optional();
     let mut newest: BTreeMap<(&str, &str), &Event> = BTreeMap::new();
     for event in cx.events().optional().into_iter().flatten() {
@@ -122,12 +122,15 @@ fn by_events(cx: &Cx<'_>, heard: &mut Heard) {
     }
 }
 
-fn by_logs(cx: &Cx<'_>, heard: &mut Heard) {
+fn by_logs(cx: &Cx<'_>, heard: &mut Gathered) {
     for signature in ["ca-no-expansion", "ca-no-pod-fits", "ca-predicate-failed"] {
-        for said in Said::of(cx, signature, WINDOW_S) {
+        for said in Heard::in_logs(cx, &[signature], WINDOW_S) {
             heard.by_log = true;
-            heard.facts.push(said.fact());
-            heard.place.workloads.extend(said.place(cx).workloads);
+            heard.facts.push(said.fact("lines"));
+            heard
+                .place
+                .workloads
+                .extend(said.at(cx.topology()).workloads);
             heard.groups.extend(said.values("group").map(str::to_owned));
             heard.pods.extend(said.values("pod").map(str::to_owned));
             for why in said.values("why") {
@@ -141,29 +144,29 @@ fn by_logs(cx: &Cx<'_>, heard: &mut Heard) {
     if !heard.by_log {
         return;
     }
-    let number = |said: &Said<'_>| -> u32 {
+    let number = |said: &Heard<'_>| -> u32 {
         said.values("count")
             .filter_map(|count| count.parse().ok())
             .max()
             .unwrap_or(0)
     };
-    for said in Said::of(cx, "ca-upcoming", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["ca-upcoming"], WINDOW_S) {
         heard.upcoming = heard.upcoming.max(number(&said));
-        heard.facts.push(said.fact());
+        heard.facts.push(said.fact("lines"));
     }
-    for said in Said::of(cx, "ca-no-need", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["ca-no-need"], WINDOW_S) {
         heard
             .needless
             .extend(said.values("group").map(str::to_owned));
-        heard.facts.push(said.fact());
+        heard.facts.push(said.fact("lines"));
     }
-    for said in Said::of(cx, "ca-other-unschedulable", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["ca-other-unschedulable"], WINDOW_S) {
         heard.others = heard.others.max(number(&said));
-        heard.facts.push(said.fact());
+        heard.facts.push(said.fact("lines"));
     }
 }
 
-fn finding(heard: Heard) -> Finding {
+fn finding(heard: Gathered) -> Finding {
     let waits = heard.upcoming > 0 && heard.reasons.is_empty();
     let pods = match (heard.pods.len(), heard.others) {
         (0, 0) => "Pods wait".to_owned(),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use eksnet_model::iam::{Action, Decision, Need};
 use eksnet_model::{
-    Check, ClusterAutoscaler, Component, Confidence, Cx, Deployed, Fact, Finding, Meta, Place,
-    Role, Said, Severity, Source, Stop, Subject, SubjectKind,
+    Check, ClusterAutoscaler, Component, Confidence, Cx, Deployed, Fact, Finding, Heard, Meta,
+    Place, Role, Severity, Source, Stop, Subject, SubjectKind,
 };
 
 /// Refusals older than this, in seconds, are history; write actions are rare.
@@ -105,7 +105,7 @@ impl Refused {
 }
 
 fn by_logs(cx: &Cx<'_>, refused: &mut Refused) {
-    for said in Said::of(cx, "aws-action-denied", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["aws-action-denied"], WINDOW_S) {
         for action in said.values("action") {
             let own = match said.scan.component {
                 Component::ClusterAutoscaler => !action.starts_with("sts:"),
@@ -119,8 +119,11 @@ fn by_logs(cx: &Cx<'_>, refused: &mut Refused) {
                     .role
                     .take()
                     .or_else(|| said.values("user").find_map(role_of));
-                refused.place.workloads.extend(said.place(cx).workloads);
-                refused.add(action, said.fact(), "from-log");
+                refused
+                    .place
+                    .workloads
+                    .extend(said.at(cx.topology()).workloads);
+                refused.add(action, said.fact("lines"), "from-log");
             }
         }
     }
@@ -128,12 +131,15 @@ fn by_logs(cx: &Cx<'_>, refused: &mut Refused) {
         ("ca-instance-types-denied", "ec2:DescribeInstanceTypes"),
         ("ca-describe-nodegroup-denied", "eks:DescribeNodegroup"),
     ] {
-        for said in Said::of(cx, signature, WINDOW_S) {
-            refused.place.workloads.extend(said.place(cx).workloads);
-            refused.add(action, said.fact(), "from-log");
+        for said in Heard::in_logs(cx, &[signature], WINDOW_S) {
+            refused
+                .place
+                .workloads
+                .extend(said.at(cx.topology()).workloads);
+            refused.add(action, said.fact("lines"), "from-log");
         }
     }
-    for said in Said::of(cx, "ca-action-unnamed", WINDOW_S) {
+    for said in Heard::in_logs(cx, &["ca-action-unnamed"], WINDOW_S) {
         let what = said.values("what").chain(said.values("object"));
         for action in what.filter_map(|what| match what {
             "launch template" => Some("ec2:DescribeLaunchTemplateVersions"),
@@ -141,7 +147,7 @@ fn by_logs(cx: &Cx<'_>, refused: &mut Refused) {
             "image" => Some("ec2:DescribeImages"),
             _ => None,
         }) {
-            refused.add(action, said.fact(), "from-log");
+            refused.add(action, said.fact("lines"), "from-log");
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Finding, Meta, Role, Said, Severity, Source, Stop, Subject,
+    Check, Component, Confidence, Cx, Finding, Heard, Meta, Role, Severity, Source, Stop, Subject,
     SubjectKind, log_covers,
 };
 
@@ -26,7 +26,7 @@ const META: Meta = Meta {
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let findings: Vec<Finding> = Said::of(cx, SIGNATURE, WINDOW_S)
+    let findings: Vec<Finding> = Heard::in_logs(cx, &[SIGNATURE], WINDOW_S)
         .iter()
         .filter_map(|said| finding(cx, said))
         .collect();
@@ -36,7 +36,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     Ok(findings)
 }
 
-fn finding(cx: &Cx<'_>, said: &Said<'_>) -> Option<Finding> {
+fn finding(cx: &Cx<'_>, said: &Heard<'_>) -> Option<Finding> {
     // A log of nobody known may hold the refusals of other programs.
     let is_own = |account: &&str| {
         said.scan.component == Component::ClusterAutoscaler || account.contains("autoscaler")
@@ -68,8 +68,8 @@ fn finding(cx: &Cx<'_>, said: &Said<'_>) -> Option<Finding> {
         })
         .confidence(Confidence::Confirmed)
         .subject(Subject::namespaced(SubjectKind::ServiceAccount, namespace, name))
-        .fact(said.fact().expected("no refusal"))
-        .at(said.place(cx));
+        .fact(said.fact("lines").expected("no refusal"))
+        .at(said.at(cx.topology()));
     for (seen, signal) in [
         (lists, "cannot-list"),
         (leads, "cannot-lead"),

@@ -5,7 +5,7 @@ mod why;
 use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Fact, Finding, Meta, Place, Role, Said, Severity, Source,
+    Check, Component, Confidence, Cx, Fact, Finding, Heard, Meta, Place, Role, Severity, Source,
     Stop, Subject, log_covers,
 };
 
@@ -50,7 +50,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let mut place = Place::default();
     for said in SIGNATURES
         .iter()
-        .flat_map(|signature| Said::of(cx, signature, WINDOW_S))
+        .flat_map(|signature| Heard::in_logs(cx, &[signature], WINDOW_S))
         .filter(|said| lasts(said))
     {
         let mut by_reason: BTreeMap<Why, BTreeSet<String>> = BTreeMap::new();
@@ -64,7 +64,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             one.pods.extend(pods);
             one.nodes.extend(said.values("node").map(str::to_owned));
             one.facts.push(fact(&said, why));
-            place.workloads.extend(said.place(cx).workloads);
+            place.workloads.extend(said.at(cx.topology()).workloads);
         }
     }
     by_events(cx, &mut held);
@@ -76,7 +76,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
 }
 
 /// Whether a reason stands long enough. A file may be an excerpt: what it quotes was quoted for a reason.
-fn lasts(said: &Said<'_>) -> bool {
+fn lasts(said: &Heard<'_>) -> bool {
     match (said.hits.first, said.hits.last) {
         (Some(first), Some(last)) if !said.scan.pod.is_empty() => {
             last.seconds_since(first) >= LASTING_S
@@ -86,20 +86,20 @@ fn lasts(said: &Said<'_>) -> bool {
 }
 
 /// The newest record that gives the reason.
-fn fact(said: &Said<'_>, why: Why) -> Fact {
+fn fact(said: &Heard<'_>, why: Why) -> Fact {
     let record = said
         .records()
         .filter(|record| Why::of(record) == Some(why))
         .last()
         .cloned()
-        .unwrap_or_else(|| said.record());
+        .unwrap_or_else(|| said.line().into());
     Fact::new(
         Source::Logs,
         said.scan.place(),
         format!("reason ({} records)", said.hits.count),
         record,
     )
-    .at(said.at())
+    .at(said.hits.last)
 }
 
 /// What Karpenter says on nodes that it may not disrupt.

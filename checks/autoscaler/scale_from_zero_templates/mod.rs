@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use eksnet_model::aws::AutoScalingGroup;
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
-    Check, ClusterAutoscaler, Component, Confidence, Cx, Deployed, Fact, Finding, Meta, Place,
-    Role, Said, Severity, Source, Stop, Subject, SubjectKind, log_covers,
+    Check, ClusterAutoscaler, Component, Confidence, Cx, Deployed, Fact, Finding, Heard, Meta,
+    Place, Role, Severity, Source, Stop, Subject, SubjectKind, log_covers,
 };
 
 /// Lines older than this, in seconds, are history.
@@ -37,7 +37,7 @@ const META: Meta = Meta {
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let mut findings: Vec<Finding> = Said::of(cx, "ca-template-mismatch", WINDOW_S)
+    let mut findings: Vec<Finding> = Heard::in_logs(cx, &["ca-template-mismatch"], WINDOW_S)
         .iter()
         .filter_map(|said| by_log(cx, said))
         .collect();
@@ -51,7 +51,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     Ok(findings)
 }
 
-fn by_log(cx: &Cx<'_>, said: &Said<'_>) -> Option<Finding> {
+fn by_log(cx: &Cx<'_>, said: &Heard<'_>) -> Option<Finding> {
     let has_nodes = |name: &str| {
         let groups = cx.auto_scaling_groups().optional();
         groups
@@ -103,8 +103,8 @@ fn by_log(cx: &Cx<'_>, said: &Said<'_>) -> Option<Finding> {
                 .iter()
                 .map(|name| Subject::new(SubjectKind::AutoScalingGroup, *name)),
         )
-        .fact(said.fact().expected("tags that say what the nodes will have"))
-        .at(said.place(cx))
+        .fact(said.fact("lines").expected("tags that say what the nodes will have"))
+        .at(said.at(cx.topology()))
         .signal("by-log")
         .confirm(format!(
             "aws autoscaling describe-tags --filters Name=auto-scaling-group,Values={first}"

@@ -1,6 +1,8 @@
 //! What CoreDNS's log tells of its way to the API server.
 
-use eksnet_model::{Component, Confidence, Cx, Fact, LogLines, LogScan, Severity};
+use std::collections::BTreeSet;
+
+use eksnet_model::{Component, Confidence, Cx, Fact, Heard, LogScan, Severity};
 
 use super::WINDOW_S;
 
@@ -52,14 +54,14 @@ impl Reason {
 
 /// Lines that count.
 pub(super) struct Told<'a> {
-    pub(super) lines: Vec<LogLines<'a>>,
+    pub(super) lines: Vec<Heard<'a>>,
 }
 
 impl<'a> Told<'a> {
     /// What the logs tell; `None` where they tell of nothing, or of a start that went well.
     pub(super) fn of(cx: &Cx<'_>, logs: &'a [LogScan]) -> Option<Self> {
         let signatures = [WATCH, UNSYNCED, WAITING[0], WAITING[1]];
-        let lines: Vec<LogLines<'a>> = LogLines::of(cx, logs, &signatures, WINDOW_S)
+        let lines: Vec<Heard<'a>> = Heard::recent(cx, logs, &signatures, WINDOW_S)
             .into_iter()
             .filter(|one| is_own(one) && counts(cx, one))
             .collect();
@@ -116,21 +118,14 @@ impl<'a> Told<'a> {
     pub(super) fn title(&self) -> String {
         let end = match self.reason() {
             Reason::Denied => {
-                let kinds: Vec<&str> = self
-                    .lines
-                    .iter()
-                    .flat_map(|one| one.values("kind"))
-                    .map(|(kind, _)| kind.as_str())
-                    .collect();
-                let mut kinds = kinds;
-                kinds.sort_unstable();
-                kinds.dedup();
+                let lines = self.lines.iter();
+                let kinds: BTreeSet<&str> = lines.flat_map(|one| one.values("kind")).collect();
                 if kinds.is_empty() {
                     return "CoreDNS may not read from the API server".to_owned();
                 }
                 return format!(
                     "CoreDNS may not list {} from the API server",
-                    kinds.join(", ")
+                    kinds.into_iter().collect::<Vec<_>>().join(", ")
                 );
             }
             Reason::Token => "the API server does not accept its token",
@@ -144,20 +139,20 @@ impl<'a> Told<'a> {
         self.lines
             .iter()
             .take(MAX_FACTS)
-            .map(LogLines::fact)
+            .map(|one| one.fact("lines"))
             .collect()
     }
 }
 
 /// Many programs watch Services. A line of an unknown program is CoreDNS's where it says so.
-fn is_own(one: &LogLines<'_>) -> bool {
+fn is_own(one: &Heard<'_>) -> bool {
     one.scan.component == Component::CoreDns
         || one.says(&["plugin/kubernetes", "plugin/ready", "kube-system:coredns"])
 }
 
 /// A start prints that it waits, and goes on. What it says counts where it repeats, where its pod is
 /// known to be not ready, or where somebody picked the line out of a log.
-fn counts(cx: &Cx<'_>, one: &LogLines<'_>) -> bool {
+fn counts(cx: &Cx<'_>, one: &Heard<'_>) -> bool {
     let pod = cx.topology().pod_of_log(one.scan);
     let ready = pod.map(eksnet_model::kubernetes::Pod::is_ready);
     match one.hits.signature.as_str() {

@@ -4,8 +4,8 @@ mod answers;
 mod lines;
 
 use eksnet_model::{
-    Check, Component, Cx, Finding, LogLines, Meta, Reach, Role, Severity, Source, Stop, Subject,
-    SubjectKind, log_was_read,
+    Check, Component, Cx, Finding, Heard, Meta, Reach, Role, Severity, Source, Stop, Subject,
+    SubjectKind, log_reaches,
 };
 use lines::{Reason, Told};
 
@@ -46,13 +46,13 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             .map(|one| remedied(one.finding(&META), Reason::NotKnown))
             .collect());
     }
-    log_was_read(cx, logs?, Component::CoreDns, WINDOW_S)?;
+    log_reaches(cx, logs?, Component::CoreDns, WINDOW_S)?;
     Ok(Vec::new())
 }
 
 fn by_log(cx: &Cx<'_>, told: &Told<'_>) -> Finding {
     let reason = told.reason();
-    let place = LogLines::place(cx, &told.lines);
+    let place = Heard::place(cx, &told.lines);
     let mut finding = META
         .finding(told.severity(cx), told.title())
         .confidence(told.confidence())

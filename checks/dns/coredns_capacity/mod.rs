@@ -4,8 +4,8 @@ mod pods;
 mod spread;
 
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Finding, LogLines, Meta, Role, Severity, Source, Stop,
-    Subject, SubjectKind,
+    Check, Component, Confidence, Cx, Finding, Heard, Meta, Role, Severity, Source, Stop, Subject,
+    SubjectKind,
 };
 
 /// How far back restarts and lines count, in seconds.
@@ -79,7 +79,7 @@ fn more_pods(cx: &Cx<'_>, finding: Finding) -> Finding {
 fn by_log(cx: &Cx<'_>) -> Option<Finding> {
     let logs = cx.logs().optional()?;
     let of = |signature: &str| {
-        LogLines::of(cx, logs, &[signature], WINDOW_S)
+        Heard::recent(cx, logs, &[signature], WINDOW_S)
             .into_iter()
             .next()
     };
@@ -90,7 +90,7 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
         )
         .confidence(Confidence::Confirmed)
         .detail("Queries over the limit are refused at once. Either clients ask too much for the number of pods, or the upstream has become slow.")
-        .fact(one.fact())
+        .fact(one.fact("lines"))
         .signal("too-many-queries")
         .confirm("kubectl -n kube-system get configmap coredns -o jsonpath='{.data.Corefile}' | grep max_concurrent");
         return Some(more_pods(cx, finding));
@@ -102,7 +102,7 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
     )
     .confidence(Confidence::Likely)
     .detail("A request to itself waits for CPU: the node is busy, or the pod has too little of it.")
-    .fact(one.fact())
+    .fact(one.fact("lines"))
     .confirm("kubectl -n kube-system top pods -l k8s-app=kube-dns");
     Some(more_pods(cx, finding))
 }

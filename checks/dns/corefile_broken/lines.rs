@@ -1,6 +1,6 @@
 //! What CoreDNS itself says of its configuration.
 
-use eksnet_model::{Cx, Finding, LogLines, Severity};
+use eksnet_model::{Cx, Finding, Heard, Severity};
 
 use super::{about, edit};
 
@@ -11,25 +11,22 @@ const WINDOW_S: i64 = 3600;
 pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
     let logs = cx.logs().optional().map_or(&[][..], Vec::as_slice);
     let of = |signature: &str| {
-        LogLines::of(cx, logs, &[signature], WINDOW_S)
+        Heard::recent(cx, logs, &[signature], WINDOW_S)
             .into_iter()
             .next()
     };
     let cluster = cx.cluster_name();
     let mut found = Vec::new();
     if let Some(one) = of("coredns-loop") {
-        let way = one.values("way").next().map_or("", |(way, _)| way.as_str());
-        let zone = one
-            .values("zone")
-            .next()
-            .map_or(".", |(zone, _)| zone.as_str());
+        let way = one.value("way").unwrap_or_default();
+        let zone = one.value("zone").unwrap_or(".");
         found.push(
             about(
                 Severity::Critical,
                 format!("CoreDNS forwards to itself: its loop plugin saw its own query come back ({way})"),
             )
             .detail(format!("Queries for {zone} that CoreDNS forwards come back to it, and the loop plugin ends the process each time. The upstream, usually /etc/resolv.conf of the node, names a local resolver or cluster DNS."))
-            .fact(one.fact())
+            .fact(one.fact("lines"))
             .signal("loop")
             .confirm("kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide, then on that node: cat /etc/resolv.conf")
             .fix("Set resolvConf of the kubelet to /run/systemd/resolve/resolv.conf where the node runs systemd-resolved, and restart CoreDNS's pods")
@@ -47,7 +44,7 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
                 ),
             )
             .detail("The next pod that starts has only the new one, and fails.")
-            .fact(one.fact())
+            .fact(one.fact("lines"))
             .signal("reload-failed")
             .fix(edit(cluster, &format!("correct \"{}\"", why(&one)))),
         );
@@ -58,7 +55,7 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
                 format!("CoreDNS does not start: its configuration is wrong ({})", why(&one)),
             )
             .detail("It exits at this line each time that it starts. Plugins and options that were dropped in newer versions (proxy, federation, upstream, resyncperiod) end so after an upgrade.")
-            .fact(one.fact())
+            .fact(one.fact("lines"))
             .signal("does-not-parse")
             .fix(edit(cluster, &format!("correct \"{}\"", why(&one)))),
         );
@@ -66,8 +63,6 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
     found
 }
 
-fn why(one: &LogLines<'_>) -> String {
-    one.values("why")
-        .next()
-        .map_or_else(|| one.sample(), |(why, _)| why.trim().to_owned())
+fn why(one: &Heard<'_>) -> String {
+    one.value("why").unwrap_or(one.line()).trim().to_owned()
 }

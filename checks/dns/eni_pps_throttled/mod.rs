@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use eksnet_model::dns::vpc_resolvers;
 use eksnet_model::kubernetes::Event;
 use eksnet_model::{
-    Check, ClusterDns, Confidence, Cx, Fact, Finding, LogLines, Meta, Place, Role, Severity,
-    Source, Stop, Subject,
+    Check, ClusterDns, Confidence, Cx, Fact, Finding, Heard, Meta, Place, Role, Severity, Source,
+    Stop, Subject,
 };
 
 /// How far back Events count, in seconds.
@@ -89,11 +89,11 @@ fn by_event(event: &Event) -> Finding {
 /// The counter of the driver, as ethtool, node-exporter or the CloudWatch agent print it.
 fn by_counter(cx: &Cx<'_>) -> Option<Finding> {
     let logs = cx.logs().optional()?;
-    let lines = LogLines::of(cx, logs, &["linklocal-allowance-exceeded"], WINDOW_S);
+    let lines = Heard::recent(cx, logs, &["linklocal-allowance-exceeded"], WINDOW_S);
     let one = lines.first()?;
     let count = one
         .values("count")
-        .filter_map(|(value, _)| value.parse::<f64>().ok())
+        .filter_map(|value| value.parse::<f64>().ok())
         .fold(0.0, f64::max);
     let node = cx.topology().node_of_log(one.scan).unwrap_or_default();
     let place = Place::nodes(Some(node.clone()).filter(|node| !node.is_empty()));
@@ -112,7 +112,7 @@ fn by_counter(cx: &Cx<'_>) -> Option<Finding> {
         )
         // The counter runs since the interface was attached.
         .confidence(Confidence::Likely)
-        .fact(one.fact().expected("0"))
+        .fact(one.fact("lines").expected("0"))
         .at(place)
         .signal("counter"),
     )

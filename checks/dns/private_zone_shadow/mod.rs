@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use eksnet_model::dns::vpc_resolvers;
 use eksnet_model::endpoints::{is_not_offered, service_of, zone_in};
 use eksnet_model::{
-    AwsEndpoint, Check, Confidence, Cx, Fact, Finding, Gap, LogLines, Meta, ProbePod, Resolution,
+    AwsEndpoint, Check, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, ProbePod, Resolution,
     Role, Severity, Source, Stop, Subject, SubjectKind, Why,
 };
 use eksnet_probe::DnsOutcome;
@@ -94,24 +94,22 @@ fn is_prompt(pod: &ProbePod, host: &str, resolvers: &[IpAddr]) -> bool {
 /// Lines in which the resolver of the VPC says no to a name of AWS that exists.
 fn by_logs(cx: &Cx<'_>, logs: &[eksnet_model::LogScan]) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
-    for lines in LogLines::of(cx, logs, &SIGNATURES, WINDOW_S) {
+    for lines in Heard::recent(cx, logs, &SIGNATURES, WINDOW_S) {
         // A group per wording; no wording names two.
         let hosts = ["host", "name", "named"];
-        for (host, _) in hosts.iter().flat_map(|field| lines.values(field)) {
+        for host in hosts.iter().flat_map(|field| lines.values(field)) {
             let is_oidc = host.starts_with("oidc.eks.");
             let exists =
                 AwsEndpoint::is_aws(host) && !is_not_offered(host) && zone_in(host).is_none();
-            let by_resolver = is_oidc
-                || lines
-                    .values("server")
-                    .any(|(server, _)| is_resolver(cx, server));
-            if !exists || !by_resolver || findings.iter().any(|one| *one.subjects[0].name == **host)
+            let by_resolver =
+                is_oidc || lines.values("server").any(|server| is_resolver(cx, server));
+            if !exists || !by_resolver || findings.iter().any(|one| *one.subjects[0].name == *host)
             {
                 continue;
             }
             let finding = about(host)
-                .fact(lines.fact())
-                .at(LogLines::place(cx, &[lines]).towards(host.clone()));
+                .fact(lines.fact("lines"))
+                .at(Heard::place(cx, &[lines]).towards(host));
             findings.push(if is_oidc {
                 oidc(cx, finding, host)
             } else {

@@ -4,8 +4,8 @@ mod upstream;
 
 use eksnet_model::dns::vpc_resolvers;
 use eksnet_model::{
-    Check, Component, Confidence, Corefile, Cx, Finding, LogLines, Meta, Role, Severity, Source,
-    Stop, Subject, SubjectKind, log_was_read,
+    Check, Component, Confidence, Corefile, Cx, Finding, Heard, Meta, Role, Severity, Source, Stop,
+    Subject, SubjectKind, log_reaches,
 };
 use upstream::{Kind, Upstream};
 
@@ -36,9 +36,9 @@ pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let logs = cx.logs().some()?;
-    let lines = LogLines::of(cx, logs, &SIGNATURES, WINDOW_S);
+    let lines = Heard::recent(cx, logs, &SIGNATURES, WINDOW_S);
     if lines.is_empty() {
-        log_was_read(cx, logs, Component::CoreDns, WINDOW_S)?;
+        log_reaches(cx, logs, Component::CoreDns, WINDOW_S)?;
         return Ok(Vec::new());
     }
     let _ = (
@@ -52,10 +52,10 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         .collect())
 }
 
-fn finding(cx: &Cx<'_>, upstream: &Upstream<'_>, all: &[LogLines<'_>]) -> Finding {
+fn finding(cx: &Cx<'_>, upstream: &Upstream<'_>, all: &[Heard<'_>]) -> Finding {
     let kind = upstream.kind(&vpc_resolvers(cx.topology().vpc()));
-    let own: Vec<LogLines<'_>> = upstream.lines.iter().map(|one| **one).collect();
-    let excerpt = all.iter().any(LogLines::is_excerpt);
+    let own: Vec<Heard<'_>> = upstream.lines.iter().map(|one| **one).collect();
+    let excerpt = all.iter().any(Heard::is_excerpt);
     let severity = if is_benign(upstream, kind) {
         Severity::Info
     } else if upstream.one_broken_zone() {
@@ -76,7 +76,7 @@ fn finding(cx: &Cx<'_>, upstream: &Upstream<'_>, all: &[LogLines<'_>]) -> Findin
         .detail(detail(upstream, kind))
         .subject(Subject::new(SubjectKind::Host, name))
         .facts(upstream.facts())
-        .at(LogLines::place(cx, &own))
+        .at(Heard::place(cx, &own))
         .confirm("kubectl -n kube-system logs -l k8s-app=kube-dns --tail=500 --prefix | grep plugin/errors")
         .confirm("kubectl -n kube-system get configmap coredns -o jsonpath='{.data.Corefile}'");
     match kind {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use eksnet_model::corefile::upstream_ip;
-use eksnet_model::{Corefile, Fact, LogLines, Text};
+use eksnet_model::{Corefile, Fact, Heard, Text};
 
 /// Most logs that are spelt out for one upstream.
 const MAX_FACTS: usize = 4;
@@ -22,16 +22,16 @@ pub(super) struct Upstream<'a> {
     /// Address and port; `None` of lines that name none.
     server: Option<&'a Text>,
     pub(super) count: u64,
-    pub(super) lines: Vec<&'a LogLines<'a>>,
+    pub(super) lines: Vec<&'a Heard<'a>>,
 }
 
 impl<'a> Upstream<'a> {
     /// Every upstream that lines name, by address; lines without address are one more.
-    pub(super) fn all(lines: &'a [LogLines<'a>]) -> Vec<Self> {
+    pub(super) fn all(lines: &'a [Heard<'a>]) -> Vec<Self> {
         let mut found: BTreeMap<Option<&Text>, Self> = BTreeMap::new();
         for one in lines {
             let mut servers: Vec<(Option<&Text>, u64)> = one
-                .values("server")
+                .counted("server")
                 .map(|(server, count)| (Some(server), count))
                 .collect();
             if servers.is_empty() {
@@ -93,7 +93,7 @@ impl<'a> Upstream<'a> {
     fn distinct(&self, field: &str) -> BTreeSet<&'a str> {
         self.lines
             .iter()
-            .flat_map(|one| one.values(field))
+            .flat_map(|one| one.counted(field))
             .map(|(value, _)| value.as_str())
             .collect()
     }
@@ -132,7 +132,7 @@ impl<'a> Upstream<'a> {
         self.lines
             .iter()
             .take(MAX_FACTS)
-            .map(|one| one.fact())
+            .map(|one| one.fact("lines"))
             .collect()
     }
 

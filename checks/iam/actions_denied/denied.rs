@@ -198,7 +198,7 @@ fn add_one(
         Source::Logs,
         scan.place(),
         format!("{action} refused"),
-        format!("{} times: {text}", hits.count),
+        format!("{}: {text}", hits.times()),
     )
     .at(hits.last);
     let own = |one: &Refused| match scan.component {

@@ -124,7 +124,7 @@ fn finding(cx: &Cx<'_>, workload: &str, seen: &[(&LogScan, &Hits)]) -> Finding {
                 Source::Logs,
                 scan.place(),
                 "metadata service",
-                format!("{} times: {}", hits.count, sample.unwrap_or_default()),
+                format!("{}: {}", hits.times(), sample.unwrap_or_default()),
             )
             .at(hits.last),
         );

@@ -247,7 +247,7 @@ fn with_logs(cx: &Cx<'_>, mut finding: Finding, workload: &str) -> Finding {
                         Source::Logs,
                         scan.place(),
                         "no credentials",
-                        format!("{} times: {sample}", hits.count),
+                        format!("{}: {sample}", hits.times()),
                     )
                     .at(hits.last),
                 )

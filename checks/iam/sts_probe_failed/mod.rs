@@ -157,7 +157,7 @@ fn from_log(cx: &Cx<'_>, scan: &LogScan, seen: &mut BTreeMap<String, Seen>) {
                 Source::Logs,
                 scan.place(),
                 "refused by STS",
-                format!("{} times: {sample}", hits.count),
+                format!("{}: {sample}", hits.times()),
             )
             .at(hits.last),
         );

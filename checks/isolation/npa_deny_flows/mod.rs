@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use eksnet_model::{
-    Check, ClusterDns, Component, Confidence, Cx, Fact, Finding, LogLines, Meta, Role, Severity,
-    Source, Stop, Subject, SubjectKind, log_was_read,
+    Check, ClusterDns, Component, Confidence, Cx, Fact, Finding, Heard, Meta, Role, Severity,
+    Source, Stop, Subject, SubjectKind, log_reaches,
 };
 
 /// How far back lines count, in seconds.
@@ -59,20 +59,20 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let logs = cx.logs().some()?;
     let _ = (cx.pods().optional(), cx.services().optional());
     let worst = KINDS.iter().find_map(|kind| {
-        let lines = LogLines::of(cx, logs, &[kind.0], WINDOW_S);
+        let lines = Heard::recent(cx, logs, &[kind.0], WINDOW_S);
         (!lines.is_empty()).then_some((kind, lines))
     });
     if let Some((kind, lines)) = worst {
         return Ok(vec![finding(cx, *kind, &lines)]);
     }
-    log_was_read(cx, logs, Component::NetworkPolicyAgent, WINDOW_S)?;
+    log_reaches(cx, logs, Component::NetworkPolicyAgent, WINDOW_S)?;
     Ok(Vec::new())
 }
 
 fn finding(
     cx: &Cx<'_>,
     (_, what, signal, severity): (&str, &str, &'static str, Severity),
-    lines: &[LogLines<'_>],
+    lines: &[Heard<'_>],
 ) -> Finding {
     let sources: BTreeSet<&str> = addresses(lines, "src");
     let targets: BTreeSet<&str> = addresses(lines, "dest");
@@ -97,7 +97,7 @@ fn finding(
     } else {
         severity
     };
-    let mut place = LogLines::place(cx, lines);
+    let mut place = Heard::place(cx, lines);
     for owner in sources
         .iter()
         .filter_map(|ip| cx.topology().pod_by_ip(ip.parse().ok()?))
@@ -115,7 +115,7 @@ fn finding(
         )
         .confidence(Confidence::Confirmed)
         .detail("The agent's eBPF program denies them: a NetworkPolicy selects the pod and no rule of any policy that selects it admits this destination and port.")
-        .facts(lines.iter().take(2).map(LogLines::fact))
+        .facts(lines.iter().take(2).map(|one| one.fact("lines")))
         .at(place)
         .signal(signal)
         .confirm(format!("kubectl -n {namespace} get networkpolicies -o yaml"))
@@ -148,12 +148,11 @@ fn finding(
     })
 }
 
-fn addresses<'a>(lines: &[LogLines<'a>], field: &str) -> BTreeSet<&'a str> {
+fn addresses<'a>(lines: &[Heard<'a>], field: &str) -> BTreeSet<&'a str> {
     let other = format!("{field}2");
     lines
         .iter()
         .flat_map(|one| one.values(field).chain(one.values(&other)))
-        .map(|(value, _)| value.as_str())
         .collect()
 }
 

@@ -4,8 +4,8 @@ mod setup;
 mod state;
 
 use eksnet_model::{
-    Check, Component, Confidence, Cx, Finding, LogLines, Meta, Role, SandboxFailure, Severity,
-    Source, Stop, Subject, SubjectKind,
+    Check, Component, Confidence, Cx, Finding, Heard, Meta, Role, SandboxFailure, Severity, Source,
+    Stop, Subject, SubjectKind,
 };
 
 /// How far back Events and lines count, in seconds.
@@ -121,15 +121,15 @@ fn blocking(cx: &Cx<'_>) -> Finding {
 fn by_log(cx: &Cx<'_>) -> Option<Finding> {
     let logs = cx.logs().optional()?;
     let of = |signature: &str| {
-        LogLines::of(cx, logs, &[signature], WINDOW_S)
+        Heard::recent(cx, logs, &[signature], WINDOW_S)
             .into_iter()
             .next()
     };
     if let Some(one) = of("plugin-npa-connect") {
         return Some(
             blocking(cx)
-                .fact(one.fact())
-                .at(LogLines::place(cx, &[one])),
+                .fact(one.fact("lines"))
+                .at(Heard::place(cx, &[one])),
         );
     }
     if let Some(one) = of("npa-policyendpoints-denied") {
@@ -140,8 +140,8 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
             )
             .confidence(Confidence::Confirmed)
             .detail("ClusterRole aws-node, or the CustomResourceDefinition, is of an older release than the agent. The agent ends, and its container restarts.")
-            .fact(one.fact())
-            .at(LogLines::place(cx, &[one]))
+            .fact(one.fact("lines"))
+            .at(Heard::place(cx, &[one]))
             .signal("agent-denied")
             .confirm("kubectl get crd policyendpoints.networking.k8s.aws")
             .confirm("kubectl auth can-i list policyendpoints.networking.k8s.aws -A --as=system:serviceaccount:kube-system:aws-node")
@@ -158,8 +158,8 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
         )
         .confidence(Confidence::Confirmed)
         .detail("Policies of the pods concerned are not enforced, or not as written. The kernel has to be 5.10 or newer with BPF mounted, and a policy may not exceed the size of the agent's maps.")
-        .fact(one.fact())
-        .at(LogLines::place(cx, &[one]))
+        .fact(one.fact("lines"))
+        .at(Heard::place(cx, &[one]))
         .signal("agent-attach")
         .confirm("kubectl get nodes -o custom-columns=NAME:.metadata.name,KERNEL:.status.nodeInfo.kernelVersion")
         .fix(format!(
@@ -169,11 +169,8 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
     )
 }
 
-fn why(one: &LogLines<'_>) -> String {
-    one.values("why").next().map_or_else(
-        || "see its log".to_owned(),
-        |(why, _)| why.trim().to_owned(),
-    )
+fn why(one: &Heard<'_>) -> String {
+    one.value("why").unwrap_or("see its log").trim().to_owned()
 }
 
 /// The component whose pods hold the agent.

@@ -90,6 +90,29 @@ pub struct Heard<'a> {
 }
 
 impl<'a> Heard<'a> {
+    /// What these signatures matched in `scans`, the newest record within the last `seconds`.
+    #[must_use]
+    pub fn recent(
+        cx: &Cx<'_>,
+        scans: &'a [LogScan],
+        signatures: &[&str],
+        seconds: i64,
+    ) -> Vec<Self> {
+        let all = scans
+            .iter()
+            .flat_map(|scan| scan.hits.iter().map(move |hits| Self { scan, hits }));
+        all.filter(|one| signatures.contains(&one.hits.signature.as_str()))
+            .filter(|one| one.hits.count > 0 && cx.within(one.hits.last, seconds))
+            .collect()
+    }
+
+    /// The same in all logs.
+    #[must_use]
+    pub fn in_logs(cx: &'a Cx<'_>, signatures: &[&str], seconds: i64) -> Vec<Self> {
+        let logs = cx.logs().optional().map_or(&[][..], Vec::as_slice);
+        Self::recent(cx, logs, signatures, seconds)
+    }
+
     /// Everything that these signatures matched.
     pub fn by(scans: &'a [LogScan], signatures: &'a [&'a str]) -> impl Iterator<Item = Self> {
         scans.iter().flat_map(move |scan| {
@@ -109,6 +132,30 @@ impl<'a> Heard<'a> {
     #[must_use]
     pub fn value(&self, field: &str) -> Option<&'a str> {
         self.values(field).next()
+    }
+
+    /// The values of a captured field, and how often each was seen.
+    pub fn counted(&self, field: &str) -> impl Iterator<Item = (&'a Text, u64)> + use<'a> {
+        let values = self.hits.fields.get(field).into_iter().flatten();
+        values.map(|(value, count)| (value, *count))
+    }
+
+    /// The records that were kept.
+    pub fn records(&self) -> impl Iterator<Item = &'a Text> + use<'a> {
+        self.hits.samples.iter().map(|sample| &sample.text)
+    }
+
+    /// Whether any record that was kept holds one of these texts.
+    #[must_use]
+    pub fn says(&self, texts: &[&str]) -> bool {
+        self.records()
+            .any(|record| texts.iter().any(|text| record.contains(text)))
+    }
+
+    /// Whether the log is an excerpt that was picked for these records: most of its lines are such.
+    #[must_use]
+    pub fn is_excerpt(&self) -> bool {
+        self.hits.count * 2 >= self.scan.lines
     }
 
     /// The newest record that was kept.
@@ -142,15 +189,11 @@ impl<'a> Heard<'a> {
     /// The proof, called `field`.
     #[must_use]
     pub fn fact(&self, field: &str) -> Fact {
-        let count = match self.hits.count {
-            0 | 1 => "once".to_owned(),
-            count => format!("{count} times"),
-        };
         Fact::new(
             source_of_log(self.scan),
             self.scan.place(),
             field,
-            format!("{count}: {}", self.line()),
+            format!("{}: {}", self.hits.times(), self.line()),
         )
         .at(self.hits.last)
     }
@@ -165,6 +208,29 @@ impl<'a> Heard<'a> {
         } else {
             Subject::new(SubjectKind::Other, self.scan.place())
         }
+    }
+
+    /// Namespace and name of the workload that said it, the usual ones where they are not known.
+    #[must_use]
+    pub fn workload(&self, cx: &Cx<'_>, usual: (&str, &str)) -> (String, String) {
+        let known = cx.topology().workload_of_log(self.scan);
+        let known = known
+            .as_deref()
+            .and_then(|workload| workload.split_once('/'));
+        let (namespace, name) = known.unwrap_or(usual);
+        (namespace.to_owned(), name.to_owned())
+    }
+
+    /// Where all of them were said.
+    #[must_use]
+    pub fn place(cx: &Cx<'_>, all: &[Self]) -> Place {
+        let mut place = Place::default();
+        for one in all {
+            let at = one.at(cx.topology());
+            place.nodes.extend(at.nodes);
+            place.workloads.extend(at.workloads);
+        }
+        place
     }
 
     /// Its node and workload, as far as they are known.

@@ -33,7 +33,7 @@ mod heard;
 pub mod iam;
 pub mod kubernetes;
 mod literals;
-mod log_lines;
+mod log_reach;
 mod logs;
 mod matcher;
 mod names;
@@ -47,7 +47,6 @@ mod pod_subnets;
 mod probes;
 mod report;
 mod run;
-mod said;
 mod sandbox;
 mod secrets;
 mod snapshot;
@@ -80,7 +79,7 @@ pub use finding::{
     Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,
 };
 pub use heard::{Heard, logs_and_events, source_of_log};
-pub use log_lines::{LogLines, log_was_read};
+pub use log_reach::{log_covers, log_reaches};
 pub use logs::{
     Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, is_klog_head,
     klog_timestamp,
@@ -97,7 +96,6 @@ pub use report::{
     Tool, UnreadFile, Verdict,
 };
 pub use run::{Judged, judge};
-pub use said::{Said, log_covers};
 pub use sandbox::SandboxFailure;
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
 pub use snapshot::{Aws, Kubernetes, Snapshot};

@@ -201,6 +201,17 @@ impl Hits {
     }
 }
 
+impl Hits {
+    /// How often, as in `12 times`.
+    #[must_use]
+    pub fn times(&self) -> String {
+        match self.count {
+            0 | 1 => "once".to_owned(),
+            count => format!("{count} times"),
+        }
+    }
+}
+
 /// One record of a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]

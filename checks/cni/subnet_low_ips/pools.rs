@@ -2,14 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eksnet_model::aws::{AutoScalingGroup, InstanceType, Subnet, tag};
+use eksnet_model::aws::{AutoScalingGroup, InstanceType, Subnet};
 use eksnet_model::capacity::{Limits, Mode, addresses_of_a_new_node, addresses_of_one_step};
 use eksnet_model::kubernetes::{EniConfig, Node};
-use eksnet_model::{CniSettings, Topology};
+use eksnet_model::{CniSettings, Topology, discovered_subnets, subnet_of_eni_config};
 use ipnet::IpNet;
-
-/// Tag that takes a subnet into use for pods, or with the value 0 out of it.
-const ROLE: &str = "kubernetes.io/role/cni";
 
 /// Subnets that stand for one another, and who takes addresses from them.
 pub(super) struct Pool<'a> {
@@ -87,7 +84,9 @@ pub(super) fn pools<'a>(
     for node in topology.nodes().filter(|node| node.has_cni_pod()) {
         let own = topology.subnet_of_node(node);
         let home = if custom {
-            of_eni_config(setup, node).and_then(|id| topology.subnet(id))
+            setup.settings.and_then(|settings| {
+                subnet_of_eni_config(topology, settings, setup.eni_configs, node)
+            })
         } else {
             own
         };
@@ -159,16 +158,6 @@ fn own_subnets<'a>(topology: &Topology<'a>, others: &[Pool<'a>]) -> Vec<Pool<'a>
     found
 }
 
-/// The subnet of a node's ENIConfig.
-fn of_eni_config<'c>(setup: &Setup<'c>, node: &Node) -> Option<&'c str> {
-    let name = setup.settings?.eni_config_of(node);
-    setup
-        .eni_configs
-        .iter()
-        .find(|config| config.metadata.name == name)
-        .map(|config| config.spec.subnet.as_str())
-}
-
 /// The home subnet, and with subnet discovery those of its zone that a tag takes into use.
 fn usable<'a>(
     all: &'a [Subnet],
@@ -179,20 +168,7 @@ fn usable<'a>(
     if !discovers {
         return vec![home];
     }
-    let tagged = |subnet: &&Subnet| tag(&subnet.tags, ROLE).is_some_and(|value| value != "0");
-    let mut found: Vec<&Subnet> = all
-        .iter()
-        .filter(|one| {
-            one.vpc_id == home.vpc_id
-                && one.availability_zone == home.availability_zone
-                && one.subnet_id != home.subnet_id
-        })
-        .filter(tagged)
-        .collect();
-    if tag(&home.tags, ROLE) != Some("0") {
-        found.insert(0, home);
-    }
-    found
+    discovered_subnets(all, home)
 }
 
 /// The most that a node of the types in use asks for. Without nodes, that of all nodes.

@@ -89,7 +89,7 @@ pub use node_capacity::{Ceiling, NodeUse, unmanaged_interfaces};
 pub use observed::Observations;
 pub use outcome::{Outcome, OutcomeState};
 pub use paths::DnsPath;
-pub use pod_subnets::pod_subnets;
+pub use pod_subnets::{discovered_subnets, pod_subnets, subnet_of_eni_config};
 pub use probes::{DnsAnswer, NotStarted, ProbePod, ProbeRun, Standpoint};
 pub use report::{
     Created, Diagnosis, FindingEntry, Link, OutcomeEntry, REPORT_SCHEMA, Report, ReportCluster,

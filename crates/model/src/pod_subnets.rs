@@ -22,10 +22,7 @@ pub fn pod_subnets<'a>(
     node: &Node,
 ) -> Vec<&'a Subnet> {
     if settings.custom_networking {
-        let name = settings.eni_config_of(node);
-        let config = eni_configs.iter().find(|one| one.metadata.name == name);
-        return config
-            .and_then(|config| topology.subnet(&config.spec.subnet))
+        return subnet_of_eni_config(topology, settings, eni_configs, node)
             .into_iter()
             .collect();
     }
@@ -35,6 +32,26 @@ pub fn pod_subnets<'a>(
     if !settings.subnet_discovery {
         return vec![home];
     }
+    discovered_subnets(all, home)
+}
+
+/// The subnet that the node's ENIConfig names.
+#[must_use]
+pub fn subnet_of_eni_config<'a>(
+    topology: &Topology<'a>,
+    settings: &CniSettings,
+    eni_configs: &[EniConfig],
+    node: &Node,
+) -> Option<&'a Subnet> {
+    let name = settings.eni_config_of(node);
+    let config = eni_configs.iter().find(|one| one.metadata.name == name)?;
+    topology.subnet(&config.spec.subnet)
+}
+
+/// What subnet discovery finds for nodes in `home`: that subnet, and those of its zone that a tag takes into
+/// use; without those that a tag takes out.
+#[must_use]
+pub fn discovered_subnets<'a>(all: &'a [Subnet], home: &'a Subnet) -> Vec<&'a Subnet> {
     let mut found = Vec::new();
     if tag(&home.tags, ROLE) != Some("0") {
         found.push(home);

@@ -114,7 +114,7 @@ fn to_coredns(policies: &[NetworkPolicy], labels: &Labels) -> Option<Finding> {
         )
         .signal("coredns-ingress")
         .confirm("kubectl -n kube-system get networkpolicies -o yaml")
-        .fix(format!("kubectl -n kube-system patch networkpolicy {name} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/ingress\",\"value\":[{{\"from\":[{{\"namespaceSelector\":{{}}}}],\"ports\":[{{\"port\":53,\"protocol\":\"UDP\"}},{{\"port\":53,\"protocol\":\"TCP\"}}]}}]}}]', which replaces its ingress rules")),
+        .fix(format!("kubectl -n kube-system patch networkpolicy {name} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/ingress\",\"value\":[{{\"from\":[{{\"namespaceSelector\":{{}}}}],\"ports\":[{{\"port\":53,\"protocol\":\"UDP\"}},{{\"port\":53,\"protocol\":\"TCP\"}}]}}]}}]'   # replaces its ingress rules")),
     )
 }
 
@@ -176,10 +176,22 @@ fn from_pods(cx: &Cx<'_>, selected: &Selected<'_>, tcp: Admitted) -> Finding {
         )
         .signal(if tcp_only { "udp-missing" } else { "egress-denied" })
         .confirm(format!("kubectl -n {namespace} get networkpolicies -o yaml"))
-        .fix(format!("kubectl -n {namespace} patch networkpolicy {name} --type=json -p '[{{\"op\":\"add\",\"path\":\"/spec/egress/-\",\"value\":{{\"to\":[{{\"namespaceSelector\":{{\"matchLabels\":{{\"kubernetes.io/metadata.name\":\"kube-system\"}}}},\"podSelector\":{{\"matchLabels\":{{\"k8s-app\":\"kube-dns\"}}}}}}],\"ports\":[{{\"port\":53,\"protocol\":\"UDP\"}},{{\"port\":53,\"protocol\":\"TCP\"}}]}}}}]'"));
+        .fix(admit_dns(namespace, name, own.first().is_some_and(|one| one.spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()))));
     if selected.workloads.is_empty() {
         finding
     } else {
         finding.at(place.clone()).reaches(place)
     }
+}
+
+/// A command that adds a rule for DNS. A JSON patch appends to a list only where there is one.
+fn admit_dns(namespace: &str, name: &str, has_rules: bool) -> String {
+    let rule = r#"{"to":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"kube-system"}},"podSelector":{"matchLabels":{"k8s-app":"kube-dns"}}}],"ports":[{"port":53,"protocol":"UDP"},{"port":53,"protocol":"TCP"}]}"#;
+    let (path, value) = match has_rules {
+        true => ("/spec/egress/-", rule.to_owned()),
+        false => ("/spec/egress", format!("[{rule}]")),
+    };
+    format!(
+        r#"kubectl -n {namespace} patch networkpolicy {name} --type=json -p '[{{"op":"add","path":"{path}","value":{value}}}]'"#
+    )
 }

@@ -169,6 +169,54 @@ fn findings_stay_within_what_their_check_declares() {
 }
 
 #[test]
+fn commands_can_be_pasted() {
+    let mut wrong = Vec::new();
+    for check in eksnet_checks::all() {
+        for case in cases_of(check) {
+            let judged = judge(&case.snapshot, &[check], &[]);
+            for finding in judged.outcomes[0].1.findings() {
+                let lines = finding.remedy.confirm.iter().chain(&finding.remedy.fix);
+                wrong.extend(
+                    lines
+                        .filter(|line| is_command_with_prose(line))
+                        .map(|line| format!("{} {}: {line}", check.meta.id, case.name())),
+                );
+            }
+        }
+    }
+    wrong.sort();
+    wrong.dedup();
+    assert!(
+        wrong.is_empty(),
+        "words that a shell would run:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// Whether a command is followed by words for the reader that are no comment.
+fn is_command_with_prose(line: &str) -> bool {
+    if !["kubectl ", "aws ", "eksctl ", "helm "]
+        .iter()
+        .any(|start| line.starts_with(start))
+    {
+        return false;
+    }
+    let command = line.split_once(" # ").map_or(line, |(command, _)| command);
+    let (mut bare, mut quote) = (String::new(), None);
+    for character in command.chars() {
+        match (quote, character) {
+            (None, '\'' | '"') => quote = Some(character),
+            (Some(open), _) if open == character => quote = None,
+            (Some(_), _) => {}
+            (None, _) => bare.push(character),
+        }
+    }
+    [", ", ": ", "; or ", " (", " then "]
+        .iter()
+        .any(|prose| bare.contains(prose))
+}
+
+#[test]
 fn runbooks_have_every_heading_and_every_trap_has_a_case() {
     const HEADINGS: [&str; 6] = [
         "## What it means",

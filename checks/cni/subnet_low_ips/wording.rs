@@ -152,7 +152,7 @@ pub(super) fn fix(pool: &Pool<'_>, custom_networking: bool) -> String {
     let (vpc, zone) = (&pool.home.vpc_id, &pool.home.availability_zone);
     if custom_networking && pool.need != OWN_ADDRESS {
         return format!(
-            "aws ec2 create-subnet --vpc-id {vpc} --availability-zone {zone} --cidr-block NEW_BLOCK, then name it in the ENIConfig of {zone} and replace the nodes"
+            "aws ec2 create-subnet --vpc-id {vpc} --availability-zone {zone} --cidr-block NEW_BLOCK   # then name it in the ENIConfig of {zone} and replace the nodes"
         );
     }
     format!(

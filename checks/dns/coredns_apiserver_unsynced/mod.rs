@@ -85,7 +85,7 @@ fn remedied(finding: Finding, reason: Reason) -> Finding {
         Reason::Unreachable | Reason::NotKnown => finding
             .confirm("kubectl -n kube-system get pods -l k8s-app=kube-proxy -o wide")
             .confirm("kubectl -n default get endpointslices -l kubernetes.io/service-name=kubernetes")
-            .fix("kubectl eksnet doctor --only kube-proxy,net/sg-control-plane,isolation,cni: mend the way from CoreDNS's nodes to the Service kubernetes")
-            .fix("kubectl -n kube-system rollout restart deployment coredns, after that way works"),
+            .fix("kubectl eksnet doctor --only kube-proxy,net/sg-control-plane,isolation,cni   # mend the way from CoreDNS's nodes to the Service kubernetes")
+            .fix("kubectl -n kube-system rollout restart deployment coredns   # after that way works"),
     }
 }

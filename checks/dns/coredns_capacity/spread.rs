@@ -70,7 +70,7 @@ fn one_node(cx: &Cx<'_>, pods: &[&Pod], node: &str) -> Finding {
     )
     .at(Place::nodes([node]))
     .signal("one-node")
-    .fix("kubectl -n kube-system rollout restart deployment coredns, which spreads them while other nodes have room");
+    .fix("kubectl -n kube-system rollout restart deployment coredns   # which spreads them while other nodes have room");
     more_pods(cx, finding)
 }
 

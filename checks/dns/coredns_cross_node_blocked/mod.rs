@@ -299,6 +299,6 @@ fn remedied(finding: Finding, blocked: &[&Pair<'_>]) -> Finding {
             "aws ec2 describe-network-interfaces --filters Name=addresses.private-ip-address,Values={ips} --query 'NetworkInterfaces[].[NetworkInterfaceId,SubnetId,Groups]'"
         ))
         .confirm("kubectl -n kube-system get networkpolicies")
-        .fix("kubectl eksnet doctor --only dns,net,isolation,cni/sgp-sg-rules (with AWS access): it names the group, ACL or policy that lacks the rule")
+        .fix("kubectl eksnet doctor --only dns,net,isolation,cni/sgp-sg-rules   # with AWS access: it names the group, ACL or policy that lacks the rule")
         .fix("The security groups on the interfaces above have to admit 53/UDP and 53/TCP from those of the clients: aws ec2 authorize-security-group-ingress --group-id SG_OF_COREDNS --ip-permissions 'IpProtocol=udp,FromPort=53,ToPort=53,UserIdGroupPairs=[{GroupId=SG_OF_CLIENTS}]' 'IpProtocol=tcp,FromPort=53,ToPort=53,UserIdGroupPairs=[{GroupId=SG_OF_CLIENTS}]'")
 }

@@ -67,7 +67,6 @@ impl Fault {
 
 /// The worst fault of a Corefile, and what it lacks; one of each, as a subject is named once.
 pub(super) fn faults(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
-    let cluster = cx.cluster_name();
     if let Some((line, why)) = &file.broken {
         return Some(Fault {
             severity: Severity::Critical,
@@ -78,21 +77,21 @@ pub(super) fn faults(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
             saw: format!("line {line}: {why}"),
             expected: "every block closed once",
             signal: Some("does-not-parse"),
-            fix: edit(cluster, &format!("close the blocks around line {line}")),
+            fix: edit(&format!("close the blocks around line {line}")),
             confidence: Confidence::Confirmed,
         });
     }
     // What is imported may hold what seems to lack.
     let whole = file.imports.is_empty();
-    upstream(cx, file, cluster).or_else(|| {
+    upstream(cx, file).or_else(|| {
         whole
-            .then(|| zones(file, cluster).or_else(|| usual(cx, file, cluster)))
+            .then(|| zones(file).or_else(|| usual(cx, file)))
             .flatten()
     })
 }
 
 /// An upstream of the root that leads back, or past private names.
-fn upstream(cx: &Cx<'_>, file: &Corefile, cluster: &str) -> Option<Fault> {
+fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
     let service = cx.topology().service("kube-system", "kube-dns");
     let own: Vec<IpAddr> = service
         .into_iter()
@@ -128,7 +127,7 @@ fn upstream(cx: &Cx<'_>, file: &Corefile, cluster: &str) -> Option<Fault> {
                     saw,
                     expected: "forward . /etc/resolv.conf",
                     signal: Some("bad-upstream"),
-                    fix: edit(cluster, "forward . /etc/resolv.conf"),
+                    fix: edit("forward . /etc/resolv.conf"),
                     confidence: Confidence::Confirmed,
                 });
             }
@@ -145,7 +144,7 @@ fn upstream(cx: &Cx<'_>, file: &Corefile, cluster: &str) -> Option<Fault> {
                     saw,
                     expected: "forward . /etc/resolv.conf",
                     signal: Some("bad-upstream"),
-                    fix: edit(cluster, "forward . /etc/resolv.conf"),
+                    fix: edit("forward . /etc/resolv.conf"),
                     confidence: Confidence::Likely,
                 });
             }
@@ -155,7 +154,7 @@ fn upstream(cx: &Cx<'_>, file: &Corefile, cluster: &str) -> Option<Fault> {
 }
 
 /// Zones that nothing serves.
-fn zones(file: &Corefile, cluster: &str) -> Option<Fault> {
+fn zones(file: &Corefile) -> Option<Fault> {
     if file.blocks.is_empty() {
         return None;
     }
@@ -170,10 +169,7 @@ fn zones(file: &Corefile, cluster: &str) -> Option<Fault> {
             saw: "no line kubernetes".to_owned(),
             expected: "kubernetes cluster.local in-addr.arpa ip6.arpa",
             signal: Some("zone-missing"),
-            fix: edit(
-                cluster,
-                "add kubernetes cluster.local in-addr.arpa ip6.arpa { pods insecure }",
-            ),
+            fix: edit("add kubernetes cluster.local in-addr.arpa ip6.arpa { pods insecure }"),
             confidence: Confidence::Likely,
         });
     }
@@ -188,13 +184,13 @@ fn zones(file: &Corefile, cluster: &str) -> Option<Fault> {
         saw: "no line forward .".to_owned(),
         expected: "forward . /etc/resolv.conf",
         signal: Some("zone-missing"),
-        fix: edit(cluster, "add forward . /etc/resolv.conf to the block of the root"),
+        fix: edit("add forward . /etc/resolv.conf to the block of the root"),
         confidence: Confidence::Likely,
     })
 }
 
 /// Plugins whose lack is a risk; told of a whole file alone.
-fn usual(cx: &Cx<'_>, file: &Corefile, cluster: &str) -> Option<Fault> {
+fn usual(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
     let root = file.root()?;
     let lacking: Vec<&str> = USUAL
         .iter()
@@ -209,7 +205,7 @@ fn usual(cx: &Cx<'_>, file: &Corefile, cluster: &str) -> Option<Fault> {
         saw: format!("no line {}", lacking.join(", ")),
         expected: "cache, loop, reload, ready, health",
         signal: None,
-        fix: edit(cluster, &format!("add {}", lacking.join(", "))),
+        fix: edit(&format!("add {}", lacking.join(", "))),
         confidence: Confidence::Confirmed,
     })
 }

@@ -15,7 +15,6 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
             .into_iter()
             .next()
     };
-    let cluster = cx.cluster_name();
     let mut found = Vec::new();
     if let Some(one) = of("coredns-loop") {
         let way = one.value("way").unwrap_or_default();
@@ -28,9 +27,9 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
             .detail(format!("Queries for {zone} that CoreDNS forwards come back to it, and the loop plugin ends the process each time. The upstream, usually /etc/resolv.conf of the node, names a local resolver or cluster DNS."))
             .fact(one.fact("lines"))
             .signal("loop")
-            .confirm("kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide, then on that node: cat /etc/resolv.conf")
+            .confirm("kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide   # then on that node: cat /etc/resolv.conf")
             .fix("Set resolvConf of the kubelet to /run/systemd/resolve/resolv.conf where the node runs systemd-resolved, and restart CoreDNS's pods")
-            .fix(edit(cluster, "forward . to the address of the VPC's resolver (169.254.169.253) in place of /etc/resolv.conf")),
+            .fix(edit("forward . to the address of the VPC's resolver (169.254.169.253) in place of /etc/resolv.conf")),
         );
     }
     // A file that fails to load at start stops CoreDNS; one that fails to reload leaves the old in force.
@@ -46,7 +45,7 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
             .detail("The next pod that starts has only the new one, and fails.")
             .fact(one.fact("lines"))
             .signal("reload-failed")
-            .fix(edit(cluster, &format!("correct \"{}\"", why(&one)))),
+            .fix(edit(&format!("correct \"{}\"", why(&one)))),
         );
     } else if let Some(one) = of("coredns-corefile-parse") {
         found.push(
@@ -57,7 +56,7 @@ pub(super) fn findings(cx: &Cx<'_>) -> Vec<Finding> {
             .detail("It exits at this line each time that it starts. Plugins and options that were dropped in newer versions (proxy, federation, upstream, resyncperiod) end so after an upgrade.")
             .fact(one.fact("lines"))
             .signal("does-not-parse")
-            .fix(edit(cluster, &format!("correct \"{}\"", why(&one)))),
+            .fix(edit(&format!("correct \"{}\"", why(&one)))),
         );
     }
     found

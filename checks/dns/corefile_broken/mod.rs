@@ -53,7 +53,11 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             "there is no ConfigMap kube-system/coredns: CoreDNS is not configured there",
         ));
     }
-    Ok(findings)
+    let by_addon = by_addon(cx.cluster_name());
+    Ok(findings
+        .into_iter()
+        .map(|finding| finding.fix(by_addon.clone()))
+        .collect())
 }
 
 /// A finding about the Corefile, with the commands that hold for every one.
@@ -68,9 +72,14 @@ fn about(severity: Severity, title: String) -> Finding {
         .confirm("kubectl -n kube-system get configmap coredns -o jsonpath='{.data.Corefile}'")
 }
 
-/// How to change it: the add-on reverts what is edited by hand.
-fn edit(cluster: &str, what: &str) -> String {
+/// How to change it by hand.
+fn edit(what: &str) -> String {
+    format!("kubectl -n kube-system edit configmap coredns   # {what}")
+}
+
+/// How to change it for good where the add-on manages it: it reverts what is edited by hand.
+fn by_addon(cluster: &str) -> String {
     format!(
-        "kubectl -n kube-system edit configmap coredns: {what}; with the EKS add-on instead: aws eks update-addon --cluster-name {cluster} --addon-name coredns --configuration-values file://corefile.json --resolve-conflicts PRESERVE"
+        "aws eks update-addon --cluster-name {cluster} --addon-name coredns --configuration-values file://corefile.json --resolve-conflicts PRESERVE   # where the EKS add-on manages CoreDNS"
     )
 }

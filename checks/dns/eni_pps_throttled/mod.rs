@@ -54,9 +54,9 @@ fn about(severity: Severity, title: String, node: &str) -> Finding {
     META.finding(severity, title)
         .subject(Subject::node(on))
         .detail("A network interface passes 1024 packets a second to link-local services: DNS, instance metadata and time together. What is over the limit is dropped; flow logs and query logs do not show it.")
-        .confirm(format!("kubectl debug node/{on} -it --image=public.ecr.aws/amazonlinux/amazonlinux -- sh -c 'dnf -qy install ethtool; ethtool -S eth0 | grep linklocal', twice"))
+        .confirm(format!("kubectl debug node/{on} -it --image=public.ecr.aws/amazonlinux/amazonlinux -- sh -c 'dnf -qy install ethtool; ethtool -S eth0 | grep linklocal'   # twice"))
         .confirm("kubectl -n kube-system get pods -l k8s-app=kube-dns -o wide")
-        .fix("kubectl -n kube-system scale deployment coredns --replicas=4, spread over nodes: each interface has a limit of its own")
+        .fix("kubectl -n kube-system scale deployment coredns --replicas=4   # spread over nodes: each interface has a limit of its own")
         .fix("In the Corefile: cache 30 { prefetch 10 1m 10% }; for clients: ndots:2, names with a dot at the end, NodeLocal DNSCache")
 }
 

@@ -166,7 +166,7 @@ fn oidc(cx: &Cx<'_>, finding: Finding, host: &str) -> Finding {
         .detail("An interface endpoint for eks with private DNS answers for the whole zone around this name and has no record for it. IRSA itself needs the name only in public; tools that read the issuer from inside of the VPC fail.")
         .confirm(format!("nslookup {host}, inside of the VPC and outside of it"))
         .confirm(format!("aws ec2 describe-vpc-endpoints --filters Name=vpc-id,Values={vpc} Name=service-name,Values=com.amazonaws.{region}.eks --query 'VpcEndpoints[].[VpcEndpointId,PrivateDnsEnabled]'"))
-        .fix(format!("aws route53resolver create-resolver-rule --creator-request-id eks-oidc --rule-type FORWARD --domain-name oidc.eks.{region}.amazonaws.com --resolver-endpoint-id OUTBOUND_ENDPOINT --target-ips Ip=PUBLIC_RESOLVER; or read the issuer from outside of the VPC"));
+        .fix(format!("aws route53resolver create-resolver-rule --creator-request-id eks-oidc --rule-type FORWARD --domain-name oidc.eks.{region}.amazonaws.com --resolver-endpoint-id OUTBOUND_ENDPOINT --target-ips Ip=PUBLIC_RESOLVER   # or read the issuer from outside of the VPC"));
     if let Some(endpoint) = endpoint {
         finding = finding
             .fact(Fact::new(
@@ -175,7 +175,7 @@ fn oidc(cx: &Cx<'_>, finding: Finding, host: &str) -> Finding {
                 "PrivateDnsEnabled",
                 "true",
             ))
-            .fix(format!("aws ec2 modify-vpc-endpoint --vpc-endpoint-id {} --no-private-dns-enabled, where nothing in the VPC needs the endpoint by that name", endpoint.vpc_endpoint_id));
+            .fix(format!("aws ec2 modify-vpc-endpoint --vpc-endpoint-id {} --no-private-dns-enabled   # where nothing in the VPC needs the endpoint by that name", endpoint.vpc_endpoint_id));
     }
     finding
 }

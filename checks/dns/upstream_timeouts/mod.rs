@@ -126,7 +126,7 @@ fn fixes(cx: &Cx<'_>, finding: Finding, upstream: &Upstream<'_>, kind: Kind) -> 
                 "aws ec2 describe-vpc-attribute --vpc-id {vpc} --attribute enableDnsSupport"
             ))
             .confirm("ethtool -S eth0 | grep linklocal_allowance_exceeded, on the nodes of CoreDNS")
-            .fix("kubectl -n kube-system scale deployment coredns --replicas=4, spread over nodes: each brings the limit of its own interface")
+            .fix("kubectl -n kube-system scale deployment coredns --replicas=4   # spread over nodes: each brings the limit of its own interface")
             .fix("In the Corefile: cache 30 { prefetch 10 1m 10% }, and for clients ndots:2, so that fewer queries leave CoreDNS"),
         _ => {
             let maps = cx.config_maps().optional();

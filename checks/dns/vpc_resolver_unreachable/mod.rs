@@ -264,6 +264,6 @@ fn remedied(finding: Finding, vpc: &str, support: Option<bool>) -> Finding {
             ))
             .confirm("kubectl get networkpolicies -A")
             .fix("Security groups and network ACLs do not apply to this resolver. Left as causes: enableDnsSupport, a rule group of Resolver DNS Firewall, or a NetworkPolicy or strict-mode branch interface on the probe's own namespace")
-            .fix("kubectl eksnet doctor --only dns,net/vpc-dns-attributes,isolation --probe-namespace NAMESPACE, with a namespace that no NetworkPolicy selects, tells the last two from the first"),
+            .fix("kubectl eksnet doctor --only dns,net/vpc-dns-attributes,isolation --probe-namespace NAMESPACE   # with a namespace that no NetworkPolicy selects, tells the last two from the first"),
     }
 }

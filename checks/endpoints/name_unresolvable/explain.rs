@@ -47,7 +47,7 @@ impl Host<'_> {
             finding
                 .signal("resolver-ok")
                 .detail("The VPC resolver has the answer, so the name exists and the way out works: cluster DNS, or the way to it, loses it.")
-                .fix("kubectl eksnet doctor --only dns,kube-proxy,net/sg-node-dns,isolation: the fault in cluster DNS that it names is the one to mend")
+                .fix("kubectl eksnet doctor --only dns,kube-proxy,net/sg-node-dns,isolation   # the fault in cluster DNS that it names is the one to mend")
         } else if resolver(|found| {
             found.failed_with(DnsOutcome::Nxdomain) || found.failed_with(DnsOutcome::Nodata)
         }) {

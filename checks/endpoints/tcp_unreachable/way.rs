@@ -106,7 +106,7 @@ impl Way {
             return finding
                 .detail("The address is an interface of a VPC endpoint. Its security groups have to admit 443 from the nodes and pods that call.")
                 .confirm(format!("aws ec2 describe-vpc-endpoints --vpc-endpoint-ids {id} --query 'VpcEndpoints[].Groups'"))
-                .fix("kubectl eksnet doctor --only endpoints/vpce-sg-blocked,net/nacl-stateless: the rule that it names is the one to add");
+                .fix("kubectl eksnet doctor --only endpoints/vpce-sg-blocked,net/nacl-stateless   # the rule that it names is the one to add");
         }
         let subnets = self.closed.iter().cloned().collect::<Vec<_>>().join(" ");
         if self.egress.contains(&Egress::Blackhole) {
@@ -134,7 +134,7 @@ impl Way {
         if self.private {
             return finding
                 .detail("The address is private: an interface endpoint, or another network behind peering. Left as causes: the endpoint's security groups, network ACLs, or the route to that network.")
-                .fix("kubectl eksnet doctor --only endpoints,net: it compares the security groups of the endpoint with those of the nodes");
+                .fix("kubectl eksnet doctor --only endpoints,net   # it compares the security groups of the endpoint with those of the nodes");
         }
         if self.egress.contains(&Egress::Open) {
             return finding
@@ -143,7 +143,7 @@ impl Way {
         }
         finding
             .detail("The name resolved, and nothing came back from the address. Left as causes: no route out of the subnet, security groups, network ACLs, the NAT gateway, a NetworkPolicy, or a proxy that the workload was not told of.")
-            .fix("kubectl eksnet doctor --only endpoints,net,isolation (with AWS access: route tables and security groups decide)")
+            .fix("kubectl eksnet doctor --only endpoints,net,isolation   # with AWS access: route tables and security groups decide")
     }
 }
 

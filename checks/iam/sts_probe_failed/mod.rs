@@ -242,7 +242,7 @@ fn fix(signal: &str) -> &'static str {
             "eksctl utils associate-iam-oidc-provider --cluster CLUSTER --approve"
         }
         "trust-denied" => {
-            "aws iam get-role --role-name ROLE --query Role.AssumeRolePolicyDocument: its `sub` must be that of WORKLOAD, system:serviceaccount:NAMESPACE:SERVICE_ACCOUNT"
+            "aws iam get-role --role-name ROLE --query Role.AssumeRolePolicyDocument   # its `sub` must be that of WORKLOAD, system:serviceaccount:NAMESPACE:SERVICE_ACCOUNT"
         }
         "audience" => {
             "aws iam add-client-id-to-open-id-connect-provider --open-id-connect-provider-arn ARN --client-id sts.amazonaws.com"
@@ -254,16 +254,16 @@ fn fix(signal: &str) -> &'static str {
             "Activate STS for the region under IAM, Account settings, Security Token Service"
         }
         "dns" => {
-            "kubectl eksnet doctor --only dns,endpoints/name-unresolvable: the fault in name resolution that it names is the one to mend"
+            "kubectl eksnet doctor --only dns,endpoints/name-unresolvable   # the fault in name resolution that it names is the one to mend"
         }
         "connect" => {
-            "kubectl eksnet doctor --only endpoints,net: the closed way that it names is the one to mend"
+            "kubectl eksnet doctor --only endpoints,net   # the closed way that it names is the one to mend"
         }
         "token-unreadable" => {
             "kubectl -n NAMESPACE patch deployment WORKLOAD -p '{\"spec\":{\"template\":{\"spec\":{\"securityContext\":{\"fsGroup\":65534}}}}}'"
         }
         "agent-unreachable" => {
-            "kubectl -n kube-system get pods -l app.kubernetes.io/name=eks-pod-identity-agent -o wide: the one of this node must be Ready"
+            "kubectl -n kube-system get pods -l app.kubernetes.io/name=eks-pod-identity-agent -o wide   # the one of this node must be Ready"
         }
         _ => {
             "Give the service account a role: aws eks create-pod-identity-association --cluster-name CLUSTER --namespace NAMESPACE --service-account SERVICE_ACCOUNT --role-arn ROLE"

@@ -142,9 +142,9 @@ fn finding(
         ));
     }
     finding.fix(match signal {
-        "dns-denied" => format!("kubectl -n {namespace} edit networkpolicy NAME: add an egress rule to namespaceSelector kubernetes.io/metadata.name=kube-system with podSelector k8s-app=kube-dns, ports UDP 53 and TCP 53"),
-        "link-local-denied" => format!("kubectl -n {namespace} edit networkpolicy NAME: add an egress rule to ipBlock {dest}/32, port TCP 80, where the pod needs it"),
-        _ => format!("kubectl -n {namespace} edit networkpolicy NAME: add an egress rule to ipBlock {dest}/32 with that port, where the pod needs it"),
+        "dns-denied" => format!("kubectl -n {namespace} edit networkpolicy NAME   # add an egress rule to namespaceSelector kubernetes.io/metadata.name=kube-system with podSelector k8s-app=kube-dns, ports UDP 53 and TCP 53"),
+        "link-local-denied" => format!("kubectl -n {namespace} edit networkpolicy NAME   # add an egress rule to ipBlock {dest}/32, port TCP 80, where the pod needs it"),
+        _ => format!("kubectl -n {namespace} edit networkpolicy NAME   # add an egress rule to ipBlock {dest}/32 with that port, where the pod needs it"),
     })
 }
 

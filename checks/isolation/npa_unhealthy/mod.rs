@@ -111,10 +111,10 @@ fn blocking(cx: &Cx<'_>) -> Finding {
     .detail("The CNI plugin asks the agent on its node for each new pod, and fails the pod where it gives no answer: the agent is absent, crashes, or does not fit the plugin's version.")
     .signal("sandbox-policy")
     .fix(format!(
-        "aws eks update-addon --cluster-name {} --addon-name vpc-cni --resolve-conflicts PRESERVE --addon-version VERSION, which brings plugin and agent of one release",
+        "aws eks update-addon --cluster-name {} --addon-name vpc-cni --resolve-conflicts PRESERVE --addon-version VERSION   # which brings plugin and agent of one release",
         cx.cluster_name()
     ))
-    .fix("kubectl -n kube-system set env daemonset aws-node -c aws-node NETWORK_POLICY_ENFORCING_MODE=standard, until the agent runs")
+    .fix("kubectl -n kube-system set env daemonset aws-node -c aws-node NETWORK_POLICY_ENFORCING_MODE=standard   # until the agent runs")
 }
 
 /// What the plugin and the agent themselves say.
@@ -145,7 +145,7 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
             .signal("agent-denied")
             .confirm("kubectl get crd policyendpoints.networking.k8s.aws")
             .confirm("kubectl auth can-i list policyendpoints.networking.k8s.aws -A --as=system:serviceaccount:kube-system:aws-node")
-            .fix("kubectl apply -f https://raw.githubusercontent.com/aws/amazon-vpc-cni-k8s/VERSION/config/master/aws-k8s-cni.yaml, or install the EKS add-on vpc-cni: both bring ClusterRole and definition of their release"),
+            .fix("kubectl apply -f https://raw.githubusercontent.com/aws/amazon-vpc-cni-k8s/VERSION/config/master/aws-k8s-cni.yaml   # or install the EKS add-on vpc-cni: both bring ClusterRole and definition of their release"),
         );
     }
     let one = of("npa-probe-attach")
@@ -163,7 +163,7 @@ fn by_log(cx: &Cx<'_>) -> Option<Finding> {
         .signal("agent-attach")
         .confirm("kubectl get nodes -o custom-columns=NAME:.metadata.name,KERNEL:.status.nodeInfo.kernelVersion")
         .fix(format!(
-            "aws eks update-addon --cluster-name {} --addon-name vpc-cni --resolve-conflicts PRESERVE, and nodes of a newer image where the kernel is older than 5.10",
+            "aws eks update-addon --cluster-name {} --addon-name vpc-cni --resolve-conflicts PRESERVE   # and nodes of a newer image where the kernel is older than 5.10",
             cx.cluster_name()
         )),
     )

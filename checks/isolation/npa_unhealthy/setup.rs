@@ -116,6 +116,6 @@ pub(super) fn fault(cx: &Cx<'_>, daemonsets: &[DaemonSet]) -> Option<Finding> {
         .fact(fact("--enable-network-policy", "true".to_owned()))
         .fact(Fact::new(Source::DaemonSets, format!("DaemonSet {}/{}", other.metadata.namespace, other.metadata.name), "present", "yes"))
         .signal("two-engines")
-        .fix(format!("aws eks update-addon --cluster-name {} --addon-name vpc-cni --configuration-values '{{\"enableNetworkPolicy\":\"false\"}}', or take out the policies of {}", cx.cluster_name(), other.metadata.name)),
+        .fix(format!("aws eks update-addon --cluster-name {} --addon-name vpc-cni --configuration-values '{{\"enableNetworkPolicy\":\"false\"}}'   # or take out the policies of {}", cx.cluster_name(), other.metadata.name)),
     )
 }

@@ -57,7 +57,7 @@ pub(super) fn not_ready(cx: &Cx<'_>, told: Option<&Finding>) -> Option<Finding> 
         }
     } else {
         finding = finding
-            .fix(format!("aws eks update-addon --cluster-name {} --addon-name vpc-cni --resolve-conflicts PRESERVE: plugin and agent of one release", cx.cluster_name()))
+            .fix(format!("aws eks update-addon --cluster-name {} --addon-name vpc-cni --resolve-conflicts PRESERVE   # plugin and agent of one release", cx.cluster_name()))
             .fix("Free ports 8162 and 8163 on the node, or set --metrics-bind-addr and --health-probe-bind-addr of the agent; with --enable-cloudwatch-logs=true give aws-node's role the logs: actions");
     }
     Some(finding)

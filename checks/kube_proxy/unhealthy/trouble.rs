@@ -280,7 +280,7 @@ impl Trouble<'_> {
                 let node = if node.is_empty() { "NODE" } else { node };
                 finding
                     .confirm(format!("kubectl debug node/{node} -it --image=busybox -- ls -ld /host/run/xtables.lock"))
-                    .fix(format!("kubectl debug node/{node} -it --image=busybox -- rmdir /host/run/xtables.lock (it removes nothing but an empty directory; the file is then made anew)"))
+                    .fix(format!("kubectl debug node/{node} -it --image=busybox -- rmdir /host/run/xtables.lock   # it removes nothing but an empty directory; the file is then made anew"))
             }
             Self::DeadVip(_) | Self::NodeEvent(_) => finding
                 .confirm("kubectl -n kube-system logs -l k8s-app=kube-proxy --tail=50 --prefix")

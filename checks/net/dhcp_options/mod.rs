@@ -142,7 +142,8 @@ fn failures(cx: &Cx<'_>, scans: &[eksnet_model::LogScan], servers: &[&str]) -> V
 fn ended(finding: Finding, id: &str) -> Finding {
     finding
         .confirm(format!("aws ec2 describe-dhcp-options --dhcp-options-ids {id}"))
-        .fix("aws ec2 create-dhcp-options --dhcp-configurations Key=domain-name-servers,Values=AmazonProvidedDNS Key=domain-name,Values=REGION.compute.internal, then aws ec2 associate-dhcp-options --vpc-id VPC --dhcp-options-id NEW")
+        .fix("aws ec2 create-dhcp-options --dhcp-configurations Key=domain-name-servers,Values=AmazonProvidedDNS Key=domain-name,Values=REGION.compute.internal")
+        .fix("aws ec2 associate-dhcp-options --vpc-id VPC --dhcp-options-id NEW   # the id that the first command prints")
         .fix("kubectl -n kube-system rollout restart deployment coredns   # pods keep the resolv.conf that they started with; nodes renew theirs by lease or reboot")
 }
 

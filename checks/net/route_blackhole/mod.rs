@@ -190,7 +190,7 @@ fn dead_gateway(gateway: &NatGateway, nodes: &BTreeSet<&str>) -> Finding {
         .fact(Fact::new(Source::NatGateways, id, "State", gateway.state.as_str()).expected("available"))
         .signal("nat-failed")
         .confirm(format!("aws ec2 describe-nat-gateways --nat-gateway-ids {id} --query 'NatGateways[].[State,FailureCode,FailureMessage]'"))
-        .fix("aws ec2 create-nat-gateway --subnet-id PUBLIC_SUBNET --allocation-id EIP_ALLOCATION, then replace the routes that name the old one");
+        .fix("aws ec2 create-nat-gateway --subnet-id PUBLIC_SUBNET --allocation-id EIP_ALLOCATION   # then replace the routes that name the old one");
     at(finding, nodes)
 }
 

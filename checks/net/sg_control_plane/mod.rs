@@ -129,7 +129,7 @@ fn by_rules(cx: &Cx<'_>, closed: &Closed<'_>, said: &[Heard<'_>]) -> Finding {
         .confidence(Confidence::Confirmed)
         .detail(match closed.way {
             Way::Api => "The private API endpoint is in use, and no rule admits the nodes to its interfaces: kubelets cannot register or report, and pods cannot reach the API.",
-            Way::Kubelet => "kubectl logs, exec, port-forward and metrics need the kubelet's port, and no rule admits the control plane to it.",
+            Way::Kubelet => "kubectl logs   # exec, port-forward and metrics need the kubelet's port, and no rule admits the control plane to it.",
         })
         .subjects(closed.groups.iter().map(|id| Subject::new(SubjectKind::SecurityGroup, id.as_str())))
         .facts(said.iter().take(3).map(|one| one.fact("failed calls")))

@@ -6,12 +6,14 @@ use eksnet_model::{Diagnosis, Fact, FindingEntry, Severity, Source, Text, Time};
 
 use crate::render::page::{Page, TEXT};
 use crate::render::style::Ink;
-use crate::render::wrap::{cut, cut_middle, wrap};
+use crate::render::wrap::{cut, cut_middle, width, wrap};
 use crate::render::{chain, confidence, fact, severity};
 
 /// The most proof lines of the root, and of what it leads to.
 const MOST_FACTS: usize = 4;
 const MOST_LATER_FACTS: usize = 2;
+/// Columns of a record that are shown at least.
+const SHORTEST_RECORD: usize = 60;
 /// The most lines that a chain or a list of open questions takes.
 const MOST_LINES: usize = 6;
 /// The most reasons beside a proof that leaves nothing open.
@@ -129,15 +131,17 @@ fn proof(page: &mut Page<'_>, diagnosis: &Diagnosis, findings: &ById<'_>, now: O
         if !quoted.insert(quote(one)) {
             continue;
         }
-        let sentence = fact::sentence(one, now);
-        let mut sentence = style.fit(&sentence).into_owned();
+        let mut sentence = style.fit(&fact::sentence(one, now)).into_owned();
         if !style.wide {
             let mark = style.glyph("…", "...");
-            // Records begin with who writes, and end with what went wrong.
-            sentence = match one.source {
-                Source::Logs | Source::Events => cut_middle(&sentence, room * 2, mark),
-                _ => cut(&sentence, room * 2, mark),
-            };
+            if matches!(one.source, Source::Logs | Source::Events) {
+                // Who writes and where is kept; a record ends with what went wrong.
+                let said = style.fit(&one.saw).into_owned();
+                let around = width(&sentence).saturating_sub(width(&said));
+                let left = (room * 2).saturating_sub(around).max(SHORTEST_RECORD);
+                sentence = sentence.replacen(&said, &cut_middle(&said, left, mark), 1);
+            }
+            sentence = cut(&sentence, room * 2, mark);
         }
         for (at, line) in wrap(&sentence, room).iter().enumerate() {
             let kind = if at == 0 { fact::kind(one.source) } else { "" };

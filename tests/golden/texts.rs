@@ -80,13 +80,10 @@ fn each_sibling_reads_well() {
         "vpc_resolver_unreachable",
         "network_acl",
     ] {
+        // Cargo runs tests in the package's folder. A relative path keeps where that is out of the text: the header is
+        // laid out by the path's length.
         let path = format!("tests/golden/{name}.json");
-        let absolute = golden().join(format!("{name}.json"));
-        let text = stdout(
-            &["doctor", "--from", &absolute.to_string_lossy()],
-            &environment,
-        );
-        let text = text.replace(&*absolute.to_string_lossy(), &path);
+        let text = stdout(&["doctor", "--from", &path], &environment);
         compare(&format!("{name}.txt"), &text);
     }
 }

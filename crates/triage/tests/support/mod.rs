@@ -7,7 +7,9 @@ use eksnet_model::{
     Confidence, Fact, Finding, Gap, Judged, Outcome, Place, Role, Severity, Snapshot, Source,
     Subject, SubjectKind, Text, Time, Why,
 };
-use eksnet_triage::{FailOn, Graph, Input};
+use eksnet_triage::{Correlation, FailOn, Graph, Input, correlate};
+
+pub(crate) const SCALER: &str = "kube-system/cluster-autoscaler";
 
 pub(crate) fn graph() -> Graph {
     Graph::load().expect("the built-in graph")
@@ -219,4 +221,45 @@ pub(crate) fn input<'a>(snapshot: &'a Snapshot, graph: &'a Graph, judged: Judged
         probes_expected: false,
         selected: false,
     }
+}
+
+pub(crate) fn joined(findings: Vec<Finding>) -> Correlation {
+    correlate(findings, &graph())
+}
+
+/// Checks that are roots, best first.
+pub(crate) fn roots(correlation: &Correlation) -> Vec<&str> {
+    correlation
+        .diagnoses
+        .iter()
+        .map(|diagnosis| diagnosis.check.as_str())
+        .collect()
+}
+
+/// Checks that the root of that rank explains, nearest first.
+pub(crate) fn explained(correlation: &Correlation, rank: usize) -> Vec<&str> {
+    correlation.diagnoses[rank - 1]
+        .explains
+        .iter()
+        .map(|id| {
+            let finding = correlation
+                .findings
+                .iter()
+                .find(|finding| finding.id == *id);
+            finding.expect("a finding of that id").check.as_str()
+        })
+        .collect()
+}
+
+pub(crate) fn on(check: &str, severity: Severity, node: &str) -> Finding {
+    finding(check, severity)
+        .subject(eksnet_model::Subject::node(node))
+        .at(Place::nodes([node]))
+        .reaches(Place::nodes([node]))
+}
+
+pub(crate) fn of(check: &str, severity: Severity, workload: &str) -> Finding {
+    finding(check, severity)
+        .at(Place::default().of(workload))
+        .reaches(Place::default().of(workload))
 }

@@ -107,6 +107,9 @@ pub struct Lookup {
     /// The server that was asked; `None`: that of the system.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<IpAddr>,
+    /// Whether it was asked over TCP.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub tcp: bool,
     /// How it ended; `None`: it failed, and the program does not say how (`curl: (6)`, `ping: bad address`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<DnsOutcome>,

@@ -1,11 +1,14 @@
 //! `dig`, `nslookup`, `host`, `getent` and `resolv.conf`.
 
+mod words;
+
 use std::net::IpAddr;
 
 use eksnet_model::observed::{Ground, Lookup, ResolvFile, Vantage};
 use eksnet_probe::DnsOutcome;
 
 use super::{MAX, address};
+use words::{is_options, is_record, is_tcp, is_type, over_tcp, status};
 
 /// The questions of a text.
 #[derive(Default)]
@@ -19,6 +22,10 @@ pub(super) struct Dns {
     addresses: Vec<IpAddr>,
     status: Option<DnsOutcome>,
     elapsed_ms: Option<u64>,
+    /// Whether it is asked over TCP.
+    tcp: bool,
+    /// Whether the answer over UDP did not fit, and TCP is tried.
+    truncated: bool,
     /// Whether nslookup has named what it found.
     named: bool,
     /// Whether the question ended already: what still comes belongs to it.
@@ -50,7 +57,9 @@ impl Dns {
         }
         self.program = program.to_owned();
         for word in words {
-            if let Some(server) = word.strip_prefix('@') {
+            if is_tcp(program, word) {
+                self.tcp = true;
+            } else if let Some(server) = word.strip_prefix('@') {
                 self.server = address(server);
             } else if word.starts_with(['-', '+'])
                 || is_type(word)
@@ -100,6 +109,7 @@ impl Dns {
             from: from.clone(),
             name: name.trim_end_matches('.').into(),
             server,
+            tcp: self.tcp,
             outcome,
             addresses,
             elapsed_ms: self.elapsed_ms.take(),
@@ -164,6 +174,17 @@ impl Dns {
                 return true;
             }
             self.command(&format!("dig {command}"), from);
+        } else if text.starts_with(";; Truncated, retrying in TCP") {
+            (self.truncated, self.tcp) = (true, true);
+        } else if let Some((place, why)) = over_tcp(text) {
+            self.tcp = true;
+            self.server = place.split('#').next().and_then(address).or(self.server);
+            if let Some((_, name)) = place.split_once(" for ")
+                && self.name.is_empty()
+            {
+                self.name = name.to_owned();
+            }
+            self.ask(Some(why), from);
         } else if text.contains("no servers could be reached") {
             self.ask(Some(DnsOutcome::Timeout), from);
         } else if let Some(rest) = text
@@ -200,6 +221,7 @@ impl Dns {
                 .and_then(|ms| ms.parse().ok());
         } else if let Some(rest) = text.strip_prefix(";; SERVER: ") {
             self.server = rest.split('#').next().and_then(address);
+            self.tcp |= rest.ends_with("(TCP)");
             self.end(from);
         } else if self.status.is_some() && text.starts_with(';') && text.contains("IN\t") {
             let name = text.trim_start_matches(';').split_whitespace().next();
@@ -356,55 +378,19 @@ impl Dns {
             return;
         }
         let name = self.name.clone();
+        if std::mem::take(&mut self.truncated) && !outcome.is_some_and(DnsOutcome::is_answer) {
+            // UDP did answer.
+            self.tcp = false;
+            self.push(
+                &name,
+                self.server,
+                Some(DnsOutcome::Truncated),
+                Vec::new(),
+                from,
+            );
+            self.tcp = true;
+        }
         self.push(&name, self.server, outcome, addresses, from);
         self.ended = true;
     }
-}
-
-/// Type of record that dig and host take as an argument.
-fn is_type(word: &str) -> bool {
-    matches!(
-        word.to_ascii_uppercase().as_str(),
-        "A" | "AAAA" | "CNAME" | "SRV" | "TXT" | "NS" | "MX" | "SOA" | "PTR" | "ANY" | "IN"
-    )
-}
-
-/// A record with an address: `name. 30 IN A 10.0.0.1`.
-fn is_record(text: &str) -> bool {
-    let mut words = text.split_whitespace().rev();
-    let (value, kind, class) = (words.next(), words.next(), words.next());
-    matches!(kind, Some("A" | "AAAA")) && class == Some("IN") && value.and_then(address).is_some()
-}
-
-fn is_options(text: &str) -> bool {
-    text.split_whitespace().skip(1).all(|option| {
-        let name = option.split(':').next().unwrap_or(option);
-        matches!(
-            name,
-            "ndots"
-                | "timeout"
-                | "attempts"
-                | "rotate"
-                | "edns0"
-                | "trust-ad"
-                | "use-vc"
-                | "single-request"
-                | "single-request-reopen"
-                | "no-reload"
-                | "debug"
-                | "inet6"
-                | "no-tld-query"
-        )
-    })
-}
-
-pub(super) fn status(word: &str) -> Option<DnsOutcome> {
-    Some(match word.trim() {
-        "NOERROR" => DnsOutcome::Ok,
-        "NXDOMAIN" => DnsOutcome::Nxdomain,
-        "SERVFAIL" => DnsOutcome::Servfail,
-        "REFUSED" => DnsOutcome::Refused,
-        "FORMERR" | "NOTIMP" | "NOTAUTH" => DnsOutcome::OtherRcode,
-        _ => return None,
-    })
 }

@@ -62,7 +62,11 @@ pub(super) fn pod(found: &Observations, file: &Text) -> Option<ProbePod> {
             Some(server) => add(
                 ProbeKind::Dns {
                     server: SocketAddr::new(server, 53),
-                    transport: Transport::Udp,
+                    transport: if lookup.tcp {
+                        Transport::Tcp
+                    } else {
+                        Transport::Udp
+                    },
                     name: lookup.name.to_string(),
                     query: QueryType::A,
                     tries: 1,

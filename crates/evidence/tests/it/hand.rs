@@ -49,6 +49,30 @@ fn names_are_asked_for_by_many_programs() {
 }
 
 #[test]
+fn questions_over_tcp_are_told_from_those_over_udp() {
+    let text = "root@web-5d78c9869d-abcde:/# dig +tcp @10.100.0.10 a.example\n;; Connection to 10.100.0.10#53(10.100.0.10) for a.example failed: timed out.\n;; no servers could be reached\n\
+        root@web-5d78c9869d-abcde:/# nslookup big.example\n;; Truncated, retrying in TCP mode.\n;; Connection to 10.100.0.10#53(10.100.0.10) for big.example failed: timed out.\n\
+        root@web-5d78c9869d-abcde:/# dig b.example\n; <<>> DiG 9.18 <<>> b.example\n;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1\nb.example. 30 IN A 192.0.2.1\n;; SERVER: 10.100.0.10#53(10.100.0.10) (UDP)\n\
+        root@web-5d78c9869d-abcde:/# dig +vc b.example\n; <<>> DiG 9.18 <<>> +vc b.example\n;; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1\nb.example. 30 IN A 192.0.2.1\n;; SERVER: 10.100.0.10#53(10.100.0.10) (TCP)\n";
+    let seen = seen("x.txt", text);
+    let found: Vec<(&str, bool, Option<DnsOutcome>)> = seen
+        .lookups
+        .iter()
+        .map(|one| (&*one.name, one.tcp, one.outcome))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("a.example", true, Some(DnsOutcome::Timeout)),
+            ("big.example", false, Some(DnsOutcome::Truncated)),
+            ("big.example", true, Some(DnsOutcome::Timeout)),
+            ("b.example", false, Some(DnsOutcome::Ok)),
+            ("b.example", true, Some(DnsOutcome::Ok)),
+        ]
+    );
+}
+
+#[test]
 fn an_answer_from_another_address_is_no_answer() {
     let text = "/ # dig a.example\n;; reply from unexpected source: 10.0.3.7#53, expected 10.100.0.10#53\n";
     let seen = seen("x.txt", text);

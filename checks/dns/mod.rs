@@ -7,6 +7,7 @@ mod coredns_apiserver_unsynced;
 mod coredns_capacity;
 mod coredns_cross_node_blocked;
 mod coredns_no_ready_endpoints;
+mod coredns_protocol_asymmetry;
 mod corefile_broken;
 mod eni_pps_throttled;
 mod private_zone_shadow;
@@ -19,6 +20,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &coredns_capacity::CHECK,
     &coredns_cross_node_blocked::CHECK,
     &coredns_no_ready_endpoints::CHECK,
+    &coredns_protocol_asymmetry::CHECK,
     &corefile_broken::CHECK,
     &eni_pps_throttled::CHECK,
     &private_zone_shadow::CHECK,

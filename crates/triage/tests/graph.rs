@@ -18,7 +18,7 @@ fn the_built_in_graph_holds_together_and_is_whole() {
         .filter(|edge| matches!(edge.kind, EdgeKind::Merge(_)))
         .map(|edge| edge.number)
         .collect();
-    assert_eq!(merges, [121, 122, 157, 300]);
+    assert_eq!(merges, [121, 122, 157, 300, 704]);
     let context = graph
         .edges()
         .iter()

@@ -8,7 +8,6 @@ use support::{SCALER, closed_port_53, explained, finding, joined, of, on, roots}
 
 const CRITICAL: Severity = Severity::Critical;
 const ERROR: Severity = Severity::Error;
-const WARNING: Severity = Severity::Warning;
 
 #[test]
 fn one_fact_seen_twice_is_one_diagnosis_with_both_proofs() {

@@ -28,13 +28,15 @@ pub(crate) fn pod(mut pod: Pod) -> Option<Pod> {
 
 /// Of what a pod demands of its neighbours, the part that still holds once it runs: whom it keeps away.
 fn keep_repulsion(pod: &mut Pod) {
-    let repels = |affinity: &Box<Affinity>| {
+    let repels = |affinity: &Affinity| {
         affinity
             .pod_anti_affinity
             .as_ref()
             .is_some_and(|anti| !anti.required.is_empty())
     };
-    pod.spec.affinity = pod.spec.affinity.take().filter(repels);
+    if !pod.spec.affinity.as_deref().is_some_and(repels) {
+        pod.spec.affinity = None;
+    }
     if let Some(affinity) = &mut pod.spec.affinity {
         affinity.node_affinity = None;
         affinity.pod_affinity = None;

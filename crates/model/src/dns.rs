@@ -1,5 +1,7 @@
 //! Cluster DNS: the Service that pods ask, the pods behind it, and the resolver behind those.
 
+pub mod matrix;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -7,7 +9,7 @@ use ipnet::IpNet;
 
 use crate::aws::Vpc;
 use crate::kubernetes::{Pod, Service};
-use crate::{Component, Running, Topology};
+use crate::{Component, Running, Snapshot, Topology};
 
 /// Link-local address of the VPC resolver. Source: Amazon DNS server, VPC user guide.
 pub const VPC_RESOLVER_V4: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 253));
@@ -180,6 +182,25 @@ pub fn in_domain(name: &str, domain: &str) -> bool {
             .is_some_and(|rest| rest.ends_with('.'))
 }
 
+/// The name that a query has to spell out, with its last dot: of `NAME.NAMESPACE` and
+/// `NAME.NAMESPACE.svc` where the cluster has such a Service, else the name itself.
+#[must_use]
+pub fn full_name(snapshot: &Snapshot, name: &str) -> String {
+    let own = bare(name);
+    let parts: Vec<&str> = own.split('.').collect();
+    let is_service = |name: &str, namespace: &str| {
+        let mut services = snapshot.kubernetes.services.value().into_iter().flatten();
+        services.any(|one| one.metadata.name == name && one.metadata.namespace == namespace)
+    };
+    let domain = snapshot.cluster.dns_domain();
+    match parts[..] {
+        [name, namespace] | [name, namespace, "svc"] if is_service(name, namespace) => {
+            format!("{name}.{namespace}.svc.{domain}.")
+        }
+        _ => format!("{own}."),
+    }
+}
+
 fn endpoints<'a>(topology: &Topology<'a>) -> Vec<DnsEndpoint<'a>> {
     let mut found: BTreeMap<(&str, Vec<IpAddr>), DnsEndpoint<'a>> = BTreeMap::new();
     let slices = topology.endpoint_slices().filter(|slice| {
@@ -253,7 +274,6 @@ fn node_local(topology: &Topology<'_>) -> BTreeSet<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Snapshot;
 
     fn snapshot(json: serde_json::Value) -> Snapshot {
         serde_json::from_value(json).expect("a snapshot")
@@ -327,5 +347,22 @@ mod tests {
             "cluster.local"
         ));
         assert!(!in_domain("notcluster.local", "cluster.local"));
+    }
+
+    #[test]
+    fn a_service_is_asked_for_by_its_full_name_and_a_host_as_it_is() {
+        let snapshot = snapshot(serde_json::json!({"kubernetes": {"services": [
+            {"metadata": {"namespace": "shop", "name": "web"}}]}}));
+        for (name, full) in [
+            ("web.shop", "web.shop.svc.cluster.local."),
+            ("Web.shop.svc", "web.shop.svc.cluster.local."),
+            ("web.bank", "web.bank."),
+            (
+                "sts.us-west-2.amazonaws.com.",
+                "sts.us-west-2.amazonaws.com.",
+            ),
+        ] {
+            assert_eq!(full_name(&snapshot, name), full);
+        }
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use eksnet_probe::{DnsOutcome, DnsTry, Outcome, ProbeKind, ProbeResult, ProbeSpec, Transport};
+use eksnet_probe::{
+    DnsOutcome, DnsTry, Outcome, ProbeKind, ProbeResult, ProbeSpec, QueryType, Transport,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{Text, Time};
@@ -105,6 +107,7 @@ impl ProbePod {
                         server,
                         transport,
                         name,
+                        query,
                         ..
                     },
                     Outcome::Dns { tries },
@@ -112,6 +115,7 @@ impl ProbePod {
                     server: server.ip(),
                     transport: *transport,
                     name,
+                    query: *query,
                     tries,
                 }),
                 _ => None,
@@ -128,6 +132,8 @@ pub struct DnsAnswer<'a> {
     pub transport: Transport,
     /// Which name.
     pub name: &'a str,
+    /// Which type of record.
+    pub query: QueryType,
     /// What came back.
     pub tries: &'a [DnsTry],
 }

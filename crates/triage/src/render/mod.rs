@@ -2,6 +2,7 @@
 
 mod chain;
 mod diagnosis;
+mod dns;
 mod ends;
 mod fact;
 mod markdown;
@@ -14,10 +15,11 @@ mod wrap;
 
 use eksnet_model::{Confidence, Report, Severity, Verdict};
 
+pub use dns::{dns, dns_json, dns_section};
 pub use markdown::markdown;
 pub use short::short;
 pub use style::{Ink, Style};
-pub use text::text;
+pub use text::{text, text_with};
 
 /// The report as pretty JSON, fields in the order of the contract, with a line break at its end.
 ///

@@ -20,6 +20,12 @@ const MOST_LINES: usize = 8;
 /// however long they are, so that they can be pasted.
 #[must_use]
 pub fn text(report: &Report, style: &Style) -> String {
+    text_with(report, style, "")
+}
+
+/// [`text`] with a section of the caller's own before the closing lines; empty for none.
+#[must_use]
+pub fn text_with(report: &Report, style: &Style, section: &str) -> String {
     let findings: ById<'_> = report
         .findings
         .iter()
@@ -43,6 +49,10 @@ pub fn text(report: &Report, style: &Style) -> String {
     also_found(&mut page, &rest);
     unexplained(&mut page, report, &findings);
     page.blank();
+    if !section.is_empty() {
+        section.lines().for_each(|line| page.line(line));
+        page.blank();
+    }
     ends::footer(&mut page, report);
     page.finish()
 }

@@ -32,6 +32,9 @@ pub struct Request {
     pub as_workload: Option<Workload>,
     /// Namespace of the probe pods.
     pub probe_namespace: String,
+    /// Names that are asked for beside those that the checks look at: host names, or Services as
+    /// `NAME.NAMESPACE`.
+    pub dns_names: Vec<String>,
     /// Namespaces, besides `kube-system` and the probe namespace, that are listed where listing all
     /// of them is refused.
     pub namespaces: Vec<String>,
@@ -59,6 +62,7 @@ impl Default for Request {
             nodes: NodeChoice::Sampled,
             as_workload: None,
             probe_namespace: "default".to_owned(),
+            dns_names: Vec::new(),
             namespaces: Vec::new(),
             agent_image: None,
             image_pull_secret: None,

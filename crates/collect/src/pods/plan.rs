@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use eksnet_model::dns::{full_name, in_domain};
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{AwsEndpoint, ClusterFacts, Component, Snapshot, Text, Topology};
 use eksnet_probe::{ProbeKind, ProbeSpec, QueryType, Transport};
@@ -42,6 +43,8 @@ pub(crate) struct Targets {
     /// AWS host names that components of this cluster call, `sts` first.
     aws: Vec<String>,
     region: Option<String>,
+    /// Names that were asked for: as written, and in full.
+    named: Vec<(String, String)>,
     /// Whether the nodes are instances of EC2, as far as is known.
     on_ec2: bool,
     /// What was left out, in words.
@@ -49,7 +52,12 @@ pub(crate) struct Targets {
 }
 
 impl Targets {
-    pub(crate) fn of(snapshot: &Snapshot, topology: &Topology<'_>, hints: &ClusterHints) -> Self {
+    pub(crate) fn of(
+        snapshot: &Snapshot,
+        topology: &Topology<'_>,
+        hints: &ClusterHints,
+        names: &[String],
+    ) -> Self {
         let facts = &snapshot.cluster;
         let on_ec2 = facts.eks != Some(false);
         let region = facts.region.as_deref().filter(|_| on_ec2);
@@ -85,6 +93,10 @@ impl Targets {
                 Vec::new()
             },
             region: region.map(str::to_owned),
+            named: names
+                .iter()
+                .map(|name| (name.clone(), full_name(snapshot, name)))
+                .collect(),
             on_ec2,
             sampled,
         }
@@ -127,6 +139,20 @@ impl Targets {
                 plan.dns(*resolver, name);
             }
             plan.dns(*resolver, EXTERNAL);
+        }
+        for (written, full) in &self.named {
+            let node_local = self.node_local.then_some(NODE_LOCAL.into());
+            let outside = !in_domain(full, &self.domain);
+            let resolvers = self.resolvers.iter().filter(|_| outside);
+            let servers = self
+                .dns_services
+                .iter()
+                .chain(&node_local)
+                .chain(&self.dns_pods);
+            for server in servers.chain(resolvers) {
+                plan.dns(*server, full);
+            }
+            plan.lookup(written);
         }
         plan.lookup("kubernetes.default");
         for host in &self.aws {

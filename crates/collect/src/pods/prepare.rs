@@ -45,7 +45,7 @@ pub(crate) async fn prepare(
     deadline: Instant,
 ) -> Result<Prepared, CollectError> {
     let topology = Topology::of(snapshot);
-    let targets = Targets::of(snapshot, &topology, connection.hints());
+    let targets = Targets::of(snapshot, &topology, connection.hints(), &request.dns_names);
     let chosen =
         standpoints::choose(snapshot, &topology, &request.nodes).map_err(CollectError::Nodes)?;
     let mut prepared = Prepared::default();

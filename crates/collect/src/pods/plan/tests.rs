@@ -30,7 +30,7 @@ fn hints() -> ClusterHints {
 }
 
 fn targets(snapshot: &Snapshot) -> Targets {
-    Targets::of(snapshot, &Topology::of(snapshot), &hints())
+    Targets::of(snapshot, &Topology::of(snapshot), &hints(), &[])
 }
 
 fn asked(targets: &Targets, server: &str) -> Vec<String> {
@@ -159,7 +159,7 @@ fn a_tunnel_on_this_machine_is_not_probed_from_pods() {
         ..hints()
     };
     let snapshot = snapshot(vec![]);
-    let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &tunnel);
+    let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &tunnel, &[]);
     assert_eq!(targets.api, None);
 }
 
@@ -199,4 +199,43 @@ fn ids_are_unique_and_the_identity_is_asked_only_where_it_is_wanted() {
             .any(|spec| matches!(spec.kind, ProbeKind::Sts { .. }))
     };
     assert!(sts(&probes) && !sts(&targets.probes(false)));
+}
+
+#[test]
+fn a_name_that_was_asked_for_goes_to_every_server_that_may_know_it() {
+    let mut snapshot = snapshot(vec![coredns(0, "n1")]);
+    snapshot.aws.vpcs = Evidence::Present(
+        serde_json::from_value(json!([{"VpcId": "vpc-1", "CidrBlock": "10.0.0.0/16"}])).unwrap(),
+    );
+    let asks = |name: &str| {
+        let hints = hints();
+        let names = [name.to_owned()];
+        let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &hints, &names);
+        let plan = targets.probes(false);
+        let servers: BTreeSet<String> = plan
+            .iter()
+            .filter_map(|spec| match &spec.kind {
+                ProbeKind::Dns { server, name, .. }
+                    if name.starts_with("kubernetes.default.svc") || name.starts_with("shop.") =>
+                {
+                    name.starts_with("shop.").then(|| server.ip().to_string())
+                }
+                _ => None,
+            })
+            .collect();
+        let looked_up = plan
+            .iter()
+            .any(|spec| matches!(&spec.kind, ProbeKind::Lookup { name: of, .. } if of == name));
+        assert!(looked_up, "as programs ask");
+        servers.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(
+        asks("shop.example.com"),
+        ["10.0.0.1", "10.100.0.10", "169.254.169.253"]
+    );
+    // Nobody outside of the cluster knows its names.
+    assert_eq!(
+        asks("shop.bank.svc.cluster.local"),
+        ["10.0.0.1", "10.100.0.10"]
+    );
 }

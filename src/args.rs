@@ -27,6 +27,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Judge a cluster, or saved evidence.
     Doctor(Doctor),
+    /// Show from where which DNS server answers, as a table.
+    Dns(Box<Dns>),
     /// Count how many more pods can start and which limit binds first, or plan without a cluster.
     Capacity(Box<Capacity>),
     /// Save the evidence of a cluster in a file, for later or for someone else.
@@ -159,6 +161,29 @@ pub(crate) struct Doctor {
     pub(crate) output: Format,
     #[command(flatten)]
     pub(crate) select: Select,
+    #[command(flatten)]
+    pub(crate) kubectl: Kubectl,
+    #[command(flatten)]
+    pub(crate) aws: Aws,
+    #[command(flatten)]
+    pub(crate) probes: Probes,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Dns {
+    /// Ask for this name as well, of every server, and show its answers alone: a host name, or a Service as
+    /// NAME.NAMESPACE.
+    pub(crate) name: Option<String>,
+    /// Show saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder of
+    /// them; `-` reads standard input.
+    #[arg(long, value_name = "PATH", conflicts_with = "demo")]
+    pub(crate) from: Option<PathBuf>,
+    /// Show the outage that is built in.
+    #[arg(long)]
+    pub(crate) demo: bool,
+    /// Format.
+    #[arg(short, long, value_enum, default_value_t = DnsFormat::Text)]
+    pub(crate) output: DnsFormat,
     #[command(flatten)]
     pub(crate) kubectl: Kubectl,
     #[command(flatten)]
@@ -374,12 +399,21 @@ pub(crate) enum FailOn {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     Text,
-    /// Text with every proof and every diagnosis in full.
+    /// Text with every proof and every diagnosis in full, and from where which DNS server answers.
     Wide,
     /// One line for each diagnosis; nothing when healthy.
     Short,
     /// For a ticket.
     Markdown,
+    Json,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DnsFormat {
+    /// A table that fits one screen: what sees the same shares a row.
+    Text,
+    /// Text with every row.
+    Wide,
     Json,
 }
 

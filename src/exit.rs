@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 /// Nothing at or above the threshold.
 pub(crate) const OK: u8 = 0;
+/// Something fails.
+pub(crate) const FINDINGS: u8 = 1;
 /// Usage: flags, an unreadable kubeconfig, an unknown context, evidence of two clusters, not a bundle.
 pub(crate) const USAGE: u8 = 2;
 /// No verdict: API unreachable, credentials expired, a bundle that is cut off.

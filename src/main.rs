@@ -36,6 +36,7 @@ fn run(args: Args) -> Result<u8, Failure> {
     exit::quiet_panics(args.verbose);
     match args.command {
         Command::Doctor(options) => commands::doctor::run(options, args.verbose),
+        Command::Dns(options) => commands::dns::run(*options, args.verbose),
         Command::Capacity(options) => commands::capacity::run(*options, args.verbose),
         Command::Collect(options) => commands::collect::run(options, args.verbose),
         Command::Checks(options) => commands::checks::run(&options),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use eksnet_evidence::LoadError;
+use eksnet_model::dns::matrix::DnsMatrix;
 use eksnet_model::{BundleError, Created, Report, Snapshot, Source, Text, UnreadFile, judge};
 use eksnet_triage::render::{self, Style};
 use eksnet_triage::{Graph, Input, report};
@@ -67,7 +68,7 @@ pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
         probes_expected: given.probes,
         selected: checks.len() < eksnet_checks::all().len(),
     });
-    print(&rendered(&report, options.output)?)?;
+    print(&rendered(&report, &given.snapshot, options.output)?)?;
     Ok(u8::try_from(report.exit_code).unwrap_or(INTERNAL))
 }
 
@@ -75,20 +76,24 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-fn rendered(report: &Report, format: Format) -> Result<String, Failure> {
+fn rendered(report: &Report, snapshot: &Snapshot, format: Format) -> Result<String, Failure> {
+    let style = Style {
+        colour: wants_colour(),
+        unicode: has_unicode(),
+        width: width(),
+        wide: format == Format::Wide,
+    };
     Ok(match format {
         Format::Json => render::json(report).map_err(anyhow::Error::from)?,
         Format::Markdown => render::markdown(report),
         Format::Short => render::short(report),
-        Format::Text | Format::Wide => render::text(
-            report,
-            &Style {
-                colour: wants_colour(),
-                unicode: has_unicode(),
-                width: width(),
-                wide: format == Format::Wide,
-            },
-        ),
+        Format::Text => render::text(report, &style),
+        Format::Wide => {
+            // Of evidence without probes there is none.
+            let matrix = DnsMatrix::of(snapshot, None);
+            let section = matrix.map(|matrix| render::dns_section(&matrix, &style));
+            render::text_with(report, &style, &section.unwrap_or_default())
+        }
     })
 }
 

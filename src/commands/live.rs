@@ -1,5 +1,6 @@
 //! A live cluster: connects, collects, and cleans up on every way out.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,9 +67,19 @@ pub(crate) fn request(
     aws: &Aws,
     probes: &Probes,
 ) -> Result<Request, Failure> {
+    request_from(sources(checks), kubectl, aws, probes)
+}
+
+/// The request that reads these sources, and probes.
+pub(crate) fn request_from(
+    sources: BTreeSet<Source>,
+    kubectl: &Kubectl,
+    aws: &Aws,
+    probes: &Probes,
+) -> Result<Request, Failure> {
     let signatures = eksnet_checks::signatures().map_err(anyhow::Error::from)?;
     Ok(Request {
-        sources: sources(checks),
+        sources,
         no_probe: probes.no_probe,
         no_aws: aws.no_aws,
         aws_profile: aws.profile.clone(),

@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod capacity;
+mod dns;
 mod dumps;
 mod lists;
 mod program;

@@ -60,15 +60,64 @@ fn the_demo_in_colour_says_nothing_that_it_does_not_say_without() {
     ];
     let coloured = stdout(&["doctor", "--demo"], &environment);
     assert!(coloured.contains('\u{1b}'));
+    compare("demo.120.txt", &without_colour(&coloured));
+}
+
+#[test]
+fn the_dns_matrix_fits_one_screen_and_shows_which_cell_fails() {
+    for (columns, locale) in [("80", "C"), ("120", "C.UTF-8")] {
+        let environment = [("LC_ALL", locale), ("NO_COLOR", "1"), ("COLUMNS", columns)];
+        for (story, arguments) in [
+            ("dns", vec!["dns", "--demo"]),
+            (
+                "dns_upstream",
+                vec![
+                    "dns",
+                    "--from",
+                    "tests/golden/vpc_resolver_unreachable.json",
+                ],
+            ),
+        ] {
+            let text = stdout(&arguments, &environment);
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest <= columns.parse().ok(), "{text}");
+            assert!(text.lines().count() <= 36, "{text}");
+            compare(&format!("{story}.{columns}.txt"), &text);
+        }
+    }
+}
+
+#[test]
+fn the_dns_matrix_in_colour_says_nothing_that_it_does_not_say_without() {
+    let environment = [
+        ("LC_ALL", "C.UTF-8"),
+        ("CLICOLOR_FORCE", "1"),
+        ("COLUMNS", "120"),
+    ];
+    let coloured = stdout(&["dns", "--demo"], &environment);
+    assert!(coloured.contains('\u{1b}'));
+    compare("dns.120.txt", &without_colour(&coloured));
+}
+
+#[test]
+fn a_wide_report_holds_the_dns_matrix() {
+    let environment = [&PLAIN[..], &[("COLUMNS", "120")]].concat();
+    let text = stdout(&["doctor", "--demo", "-o", "wide"], &environment);
+    assert!(text.contains("DNS: 4 of 18 cells fail"), "{text}");
+    let report = stdout(&["doctor", "--demo"], &environment);
+    assert!(!report.contains("cells fail"), "{report}");
+}
+
+fn without_colour(coloured: &str) -> String {
     let mut plain = String::new();
-    let mut rest = coloured.as_str();
+    let mut rest = coloured;
     while let Some(at) = rest.find('\u{1b}') {
         plain.push_str(&rest[..at]);
         let end = rest[at..].find('m').expect("the end of a colour");
         rest = &rest[at + end + 1..];
     }
     plain.push_str(rest);
-    compare("demo.120.txt", &plain);
+    plain
 }
 
 #[test]

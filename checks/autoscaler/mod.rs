@@ -7,6 +7,7 @@ mod asg_cache_failed;
 mod asg_discovery_tags;
 mod asg_launch_failures;
 mod evicts_coredns;
+mod flags_invalid;
 mod karpenter_limits;
 mod karpenter_selectors;
 mod no_expansion_options;
@@ -15,6 +16,7 @@ mod policy_actions;
 mod rbac_missing;
 mod scale_down_blocked;
 mod scale_from_zero_templates;
+mod version_mismatch;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &asg_at_max::CHECK,
@@ -22,6 +24,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &asg_discovery_tags::CHECK,
     &asg_launch_failures::CHECK,
     &evicts_coredns::CHECK,
+    &flags_invalid::CHECK,
     &karpenter_limits::CHECK,
     &karpenter_selectors::CHECK,
     &no_expansion_options::CHECK,
@@ -30,4 +33,5 @@ pub(crate) const CHECKS: &[&Check] = &[
     &rbac_missing::CHECK,
     &scale_down_blocked::CHECK,
     &scale_from_zero_templates::CHECK,
+    &version_mismatch::CHECK,
 ];

@@ -6,8 +6,9 @@ use crate::stamp::NO_YEAR;
 
 /// Year of stamps when nothing else in the evidence tells a time: visibly none.
 const UNKNOWN: i16 = 1970;
-/// How far ahead of the newest other time a log may be, in seconds.
-const AHEAD_S: i64 = 86_400;
+/// How far ahead of the newest other time a log may be, in seconds: half a year. Often the only other time is
+/// that at which an object was made, long before its log.
+const AHEAD_S: i64 = 183 * 86_400;
 
 /// Settles the years of `scans`; `newest` is the newest time that has one. Returns the newest of all.
 pub(crate) fn settle(scans: &mut [LogScan], newest: Option<Time>) -> Option<Time> {
@@ -32,7 +33,7 @@ pub(crate) fn settle(scans: &mut [LogScan], newest: Option<Time>) -> Option<Time
     all
 }
 
-/// By how many years `last` moves to be the newest time that is not after `known`, give or take a day.
+/// By how many years `last` moves to come as near to `known` as it can.
 fn years_to(last: Time, known: Option<Time>) -> i16 {
     let Some(known) = known else {
         return UNKNOWN - NO_YEAR;
@@ -115,6 +116,13 @@ mod tests {
         let mut scans = [scan("1972-12-31T22:00:00Z", "1972-12-31T23:00:00Z")];
         settle(&mut scans, time("2024-01-02T00:00:00Z"));
         assert_eq!(scans[0].last_at, time("2023-12-31T23:00:00Z"));
+    }
+
+    #[test]
+    fn a_log_may_be_months_younger_than_the_objects_beside_it() {
+        let mut scans = [scan("1972-06-12T07:41:03Z", "1972-06-12T07:56:12Z")];
+        let newest = settle(&mut scans, time("2026-03-01T10:11:12Z"));
+        assert_eq!(newest, time("2026-06-12T07:56:12Z"));
     }
 
     #[test]

@@ -6,6 +6,9 @@ mod asg_at_max;
 mod asg_cache_failed;
 mod asg_discovery_tags;
 mod asg_launch_failures;
+mod asg_suspended_processes;
+mod az_bound_volumes;
+mod dns_policy_deadlock;
 mod evicts_coredns;
 mod flags_invalid;
 mod karpenter_limits;
@@ -14,6 +17,7 @@ mod no_expansion_options;
 mod not_running;
 mod policy_actions;
 mod rbac_missing;
+mod safe_to_evict_missing;
 mod scale_down_blocked;
 mod scale_from_zero_templates;
 mod version_mismatch;
@@ -23,6 +27,9 @@ pub(crate) const CHECKS: &[&Check] = &[
     &asg_cache_failed::CHECK,
     &asg_discovery_tags::CHECK,
     &asg_launch_failures::CHECK,
+    &asg_suspended_processes::CHECK,
+    &az_bound_volumes::CHECK,
+    &dns_policy_deadlock::CHECK,
     &evicts_coredns::CHECK,
     &flags_invalid::CHECK,
     &karpenter_limits::CHECK,
@@ -31,6 +38,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &not_running::CHECK,
     &policy_actions::CHECK,
     &rbac_missing::CHECK,
+    &safe_to_evict_missing::CHECK,
     &scale_down_blocked::CHECK,
     &scale_from_zero_templates::CHECK,
     &version_mismatch::CHECK,

@@ -50,7 +50,9 @@ fn is_own(said: &Heard<'_>) -> bool {
     match said.scan.component {
         Component::ClusterAutoscaler => true,
         Component::Unknown => match said.hits.signature.as_str() {
-            "ca-flag-unknown" | "ca-flag-value" => said.values("flag").any(words::is_own),
+            "ca-flag-unknown" | "ca-flag-value" => {
+                said.values("flag").any(words::is_own) || said.scan.hits("ca-usage").is_some()
+            }
             _ => true,
         },
         _ => false,

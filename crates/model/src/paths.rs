@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use eksnet_probe::{DnsOutcome, Outcome, ProbeKind, Resolv, TcpOutcome, Transport};
+use eksnet_probe::{DnsOutcome, Outcome, ProbeKind, QueryType, Resolv, TcpOutcome, Transport};
 
 use crate::ProbePod;
 use crate::dns::in_domain;
@@ -59,6 +59,7 @@ impl DnsPath {
 impl ProbePod {
     /// The way to a DNS server over one transport; `None` when it was not tried.
     ///
+    /// Answers that do not fit a packet count for nothing: they are lost where others are not.
     /// Names in the cluster's domain decide where they were asked: CoreDNS answers those by itself,
     /// while any other name can time out because of what is behind it. Without them an answer still
     /// shows that the way works, and silence shows nothing.
@@ -67,7 +68,7 @@ impl ProbePod {
         let (mut own, mut other) = (DnsPath::default(), DnsPath::default());
         for answer in self
             .dns_to(server)
-            .filter(|answer| answer.transport == transport)
+            .filter(|answer| answer.transport == transport && answer.query != QueryType::Txt)
         {
             let path = if in_domain(answer.name, domain) {
                 &mut own

@@ -1,5 +1,6 @@
 //! `dns/coredns-protocol-asymmetry`: cluster DNS answers over one of UDP and TCP, and not over the other.
 
+mod large;
 mod remedy;
 mod ways;
 
@@ -34,7 +35,7 @@ const META: Meta = Meta {
         Source::Logs,
         Source::Events,
     ],
-    signals: &["udp-dead", "tcp-dead", "truncated"],
+    signals: &["udp-dead", "tcp-dead", "truncated", "large-lost"],
     signatures: include_str!("signatures.toml"),
     doc: include_str!("README.md"),
 };
@@ -68,6 +69,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             findings.push(finding(cx, &servers, dead, &mine, lines));
         }
     }
+    findings.extend(large::finding(cx, &servers));
     if findings.is_empty() {
         cx.probes().some()?;
         judged(&ways)?;

@@ -102,7 +102,7 @@ fn meaning(word: &str) -> &'static str {
             "some queries answered and some lost on the same way: packet loss or a dead server behind the address, not a block"
         }
         "by name" => {
-            "the way works: some names are answered and others never, because the server gets no answer from those that it asks"
+            "the way works: some names are answered and others never: the server is stuck on those that it asks, or their answers are too large"
         }
         "timeout" => {
             "nothing came back: the query or its answer is dropped on the way, or the server is stuck"

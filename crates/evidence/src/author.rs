@@ -1,9 +1,10 @@
 //! Which component wrote a line: from what its own code puts into its lines, or, for want of that,
 //! from the name of the file.
 
+use std::collections::HashMap;
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use eksnet_model::Component;
 
 use crate::line::level;
@@ -99,24 +100,31 @@ const CALLERS: [(&str, Component); 12] = [
     ("driver/", Component::CniPlugin),
 ];
 
-/// The component that a line speaks for by what only its code writes.
-pub(crate) fn of_line(text: &str, record: Option<&Record<'_>>) -> Option<Component> {
-    if let Some(record) = record {
-        return of_record(record).or_else(|| of_words(text));
-    }
-    if let Some(message) = level(text) {
-        return of_bracketed(message.trim_start()).or_else(|| of_words(text));
-    }
-    klog_file(text)
-        .and_then(of_source_file)
-        .or_else(|| of_words(text))
+/// The component that a line speaks for by what only its code writes. `has_words` tells whether the line holds
+/// any of [`WORDS`], as [`words_in`] finds them in a whole text at once.
+pub(crate) fn of_line(
+    text: &str,
+    record: Option<&Record<'_>>,
+    has_words: bool,
+) -> Option<Component> {
+    let by_form = if let Some(record) = record {
+        of_record(record)
+    } else if let Some(message) = level(text) {
+        of_bracketed(message.trim_start())
+    } else {
+        klog_file(text).and_then(of_source_file)
+    };
+    by_form.or_else(|| has_words.then(|| of_words(text)).flatten())
 }
 
 fn of_source_file(file: &str) -> Option<Component> {
-    SOURCE_FILES
-        .iter()
-        .find(|(files, _)| files.contains(&file))
-        .map(|(_, component)| *component)
+    static BY_NAME: LazyLock<HashMap<&str, Component>> = LazyLock::new(|| {
+        let names = SOURCE_FILES
+            .iter()
+            .flat_map(|(files, component)| files.iter().map(move |file| (*file, *component)));
+        names.collect()
+    });
+    BY_NAME.get(file).copied()
 }
 
 fn of_record(record: &Record<'_>) -> Option<Component> {
@@ -203,9 +211,20 @@ const WORDS: [(&str, Component); 19] = [
     ("User \"system:kube-proxy\"", Component::KubeProxy),
 ];
 
-/// All of [`WORDS`] at once.
-static FINDER: LazyLock<Option<AhoCorasick>> =
-    LazyLock::new(|| AhoCorasick::new(WORDS.iter().map(|(word, _)| word)).ok());
+/// All of [`WORDS`] at once. Leftmost-first, because that is searched with vector instructions.
+static FINDER: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(WORDS.iter().map(|(word, _)| word))
+        .ok()
+});
+
+/// Where words stand in a text that only one component writes, in bytes from its start.
+pub(crate) fn words_in(text: &str) -> Vec<usize> {
+    FINDER.as_ref().map_or_else(Vec::new, |finder| {
+        finder.find_iter(text).map(|found| found.start()).collect()
+    })
+}
 
 fn of_words(text: &str) -> Option<Component> {
     let finder = FINDER.as_ref()?;
@@ -298,7 +317,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Option<Component> {
-        of_line(text, Record::read(text).as_ref())
+        of_line(text, Record::read(text).as_ref(), true)
     }
 
     #[test]

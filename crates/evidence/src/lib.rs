@@ -12,6 +12,7 @@
 
 mod author;
 mod aws;
+mod blocks;
 mod config;
 mod describe;
 mod documents;
@@ -21,11 +22,11 @@ mod form;
 mod fragment;
 mod hand;
 mod line;
-mod lines;
 mod load;
 mod logs;
 mod metrics;
 mod objects;
+mod prepare;
 mod prompt;
 mod shown;
 mod stamp;
@@ -49,8 +50,8 @@ use eksnet_model::{
 
 use crate::load::Loader;
 
+pub use blocks::MAX_LINE_BYTES;
 pub use files::{MAX_FILE_BYTES, MAX_FILES};
-pub use lines::MAX_LINE_BYTES;
 pub use unpack::MAX_UNPACKED_BYTES;
 
 /// What was read.

@@ -40,6 +40,15 @@ pub(crate) fn plain(raw: &[u8]) -> Cow<'_, str> {
     Cow::Owned(kept.to_owned())
 }
 
+/// The text of a line that nothing has to be taken away from but space at its end; `None` for others, which
+/// [`plain`] reads.
+pub(crate) fn plain_already(line: &str) -> Option<&str> {
+    if line.starts_with(['>', '\u{feff}']) || memchr::memchr(0x1b, line.as_bytes()).is_some() {
+        return None;
+    }
+    Some(line.trim_end())
+}
+
 /// Terminal escapes: CSI (`ESC [ .. letter`), OSC (`ESC ] .. BEL`), and two-byte ones.
 fn without_escapes(text: &str) -> String {
     let mut kept = String::with_capacity(text.len());

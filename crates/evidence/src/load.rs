@@ -8,14 +8,14 @@ use eksnet_model::{
     Snapshot, Source, Text, UnreadFile, Why,
 };
 
+use crate::blocks::{Blocks, MAX_LINE_BYTES};
 use crate::documents::{Documents, Outcome};
 use crate::files::{MAX_FILE_BYTES, MAX_FILES};
 use crate::form::{Form, SNIFFED};
-use crate::lines::{Lines, MAX_LINE_BYTES};
 use crate::shown::Shown;
 use crate::text::TextReader;
 use crate::unpack::Utf16;
-use crate::{hand, tarball, unpack, years, zipped};
+use crate::{hand, prepare, tarball, unpack, years, zipped};
 
 /// Longest document that is held in memory, in bytes; longer ones are read as a stream.
 const MAX_HELD: u64 = 16 << 20;
@@ -183,23 +183,18 @@ impl<'s> Loader<'s> {
 
     /// Reads text line by line.
     fn text(&mut self, name: &str, from: impl Read) -> io::Result<()> {
-        let mut lines = Lines::new(BufReader::with_capacity(64 * 1024, from));
+        let mut blocks = Blocks::new(from);
         let mut reader =
             TextReader::new(name, self.signatures, &mut self.documents, &mut self.shown);
-        let ended = loop {
-            match lines.next() {
-                Ok(Some(raw)) => reader.line(raw),
-                Ok(None) => break Ok(()),
-                Err(error) => break Err(error),
-            }
-        };
+        let ended = prepare::in_order(&mut blocks, self.signatures, |block| reader.block(block));
         let found = reader.finish();
-        if lines.cut > 0 {
+        // Why reading broke off says more.
+        if blocks.cut > 0 && ended.is_ok() {
             self.skip(
                 name,
                 format!(
                     "{} longer than {} MiB: only their beginning was read",
-                    count(lines.cut, "line"),
+                    count(blocks.cut, "line"),
                     MAX_LINE_BYTES >> 20
                 ),
             );

@@ -15,6 +15,7 @@ use crate::hand::Hand;
 use crate::line::{Line, plain, starts_record};
 use crate::logs::Logs;
 use crate::metrics::Metrics;
+use crate::prepare::{Block, Part};
 use crate::prompt;
 use crate::shown::Shown;
 use crate::table::Table;
@@ -84,10 +85,20 @@ impl<'t, 's> TextReader<'t, 's> {
         }
     }
 
+    /// Reads lines that were taken apart.
+    pub(crate) fn block(&mut self, block: Block) {
+        block.each(|Part { raw, record }| match record {
+            // Most of a long text are records of a log.
+            Some((line, head, matches)) if self.fragment.is_none() => {
+                self.logs.begun(&line, &head, matches);
+            }
+            _ => self.line(raw),
+        });
+    }
+
     /// Reads one line as it stands in the file.
-    pub(crate) fn line(&mut self, raw: &[u8]) {
+    fn line(&mut self, raw: &[u8]) {
         let text = plain(raw);
-        // Most of a long text are records of a log.
         if self.fragment.is_none()
             && starts_record(&text)
             && (!text.starts_with('{') || is_record(&text))

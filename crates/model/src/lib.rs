@@ -49,6 +49,7 @@ mod report;
 mod run;
 mod sandbox;
 mod secrets;
+mod signatures;
 mod snapshot;
 mod source;
 mod speaker;
@@ -80,10 +81,8 @@ pub use finding::{
 };
 pub use heard::{Heard, logs_and_events, source_of_log};
 pub use log_reach::{log_covers, log_reaches};
-pub use logs::{
-    Hits, LogScan, Sample, Scanner, Signature, SignatureError, SignatureSet, is_klog_head,
-    klog_timestamp,
-};
+pub use logs::{Hits, LogScan, Sample, Scanner, is_klog_head, klog_timestamp};
+pub use matcher::LiteralHit;
 pub use names::{Resolution, Way};
 pub use node_capacity::{Ceiling, NodeUse, unmanaged_interfaces};
 pub use observed::Observations;
@@ -98,6 +97,7 @@ pub use report::{
 pub use run::{Judged, judge};
 pub use sandbox::SandboxFailure;
 pub use secrets::{kept_annotation, kept_env_value, scrubbed_argument};
+pub use signatures::{Judge, Match, Signature, SignatureError, SignatureSet};
 pub use snapshot::{Aws, Kubernetes, Snapshot};
 pub use source::{ApiGroupRule, Permission, Source};
 pub use speaker::Speaker;

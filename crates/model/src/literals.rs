@@ -1,7 +1,9 @@
 //! Literals of which any match of an expression holds at least one: most lines of a log hold none, and
-//! need no expression at all.
+//! need no expression at all. They are in lower case and looked for in any: an expression that ignores case
+//! would else need too many.
 
-use regex_syntax::hir::{Hir, HirKind};
+use regex_syntax::ParserBuilder;
+use regex_syntax::hir::{Class, Hir, HirKind};
 
 /// Longest literal that is looked for, in bytes: longer ones rule out hardly more lines.
 const LONGEST: usize = 14;
@@ -14,13 +16,19 @@ const SPELLED: usize = 4;
 
 /// Literals of which any match of `expression` holds at least one; `None` where there are no useful ones.
 pub(crate) fn required(expression: &str) -> Option<Vec<Vec<u8>>> {
-    let hir = regex_syntax::parse(expression).ok()?;
+    // As the expression is compiled: a class of Unicode spells out what one of ASCII does not match.
+    let hir = ParserBuilder::new()
+        .unicode(false)
+        .utf8(false)
+        .build()
+        .parse(expression)
+        .ok()?;
     let mut literals = of(&hir)?;
     if literals.iter().any(|literal| literal.len() < SHORTEST) {
         return None;
     }
     for literal in &mut literals {
-        *literal = rarest_part(literal).to_vec();
+        *literal = rarest_part(literal).to_ascii_lowercase();
     }
     literals.sort();
     literals.dedup();
@@ -77,17 +85,18 @@ fn spelled(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     match hir.kind() {
         HirKind::Literal(literal) => Some(vec![literal.0.to_vec()]),
         HirKind::Capture(capture) => spelled(&capture.sub),
-        HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => {
-            let mut all = Vec::new();
-            for range in class.ranges() {
-                for character in range.start()..=range.end() {
-                    if all.len() == SPELLED {
-                        return None;
-                    }
-                    all.push(character.to_string().into_bytes());
-                }
-            }
-            Some(all)
+        HirKind::Class(Class::Bytes(class)) => {
+            let bytes = class
+                .ranges()
+                .iter()
+                .flat_map(|range| range.start()..=range.end());
+            let mut all: Vec<Vec<u8>> = bytes
+                .map(|byte| vec![byte.to_ascii_lowercase()])
+                .take(2 * SPELLED + 1)
+                .collect();
+            all.sort();
+            all.dedup();
+            (all.len() <= SPELLED).then_some(all)
         }
         HirKind::Repetition(repetition) if (repetition.min, repetition.max) == (0, Some(1)) => {
             let mut all = spelled(&repetition.sub)?;
@@ -140,8 +149,7 @@ fn rarity(byte: u8) -> u32 {
     match byte {
         b' ' | b'"' | b'.' | b'0'..=b'9' | b':' | b'-' => 1,
         b'e' | b't' | b'a' | b'o' | b'n' | b'i' | b's' | b'r' => 2,
-        b'a'..=b'z' => 3,
-        b'A'..=b'Z' => 5,
+        b'a'..=b'z' | b'A'..=b'Z' => 3,
         _ => 4,
     }
 }
@@ -175,12 +183,16 @@ mod tests {
         ];
         for (expression, texts) in cases {
             let literals = required(expression);
-            let regex = regex::Regex::new(expression).expect("an expression");
+            let regex = regex::bytes::RegexBuilder::new(expression)
+                .unicode(false)
+                .build()
+                .expect("an expression");
             for text in texts {
-                assert!(regex.is_match(text), "{expression} {text}");
+                assert!(regex.is_match(text.as_bytes()), "{expression} {text}");
                 let holds = literals.as_ref().is_none_or(|literals| {
                     literals.iter().any(|literal| {
-                        text.as_bytes()
+                        text.to_ascii_lowercase()
+                            .as_bytes()
                             .windows(literal.len())
                             .any(|part| part == literal)
                     })
@@ -196,6 +208,11 @@ mod tests {
             assert_eq!(required(expression), None, "{expression}");
         }
         assert_eq!(required("a PLEG is b|c"), None);
-        assert!(required(r"\] lost master").is_some());
+        for expression in [
+            r"\] lost master",
+            r"(?i)\bvpc\w*\b.{0,60}\bpeer|transit gateway",
+        ] {
+            assert!(required(expression).is_some(), "{expression}");
+        }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use regex::Regex;
 use serde::{Deserialize, Serialize};
 
-use crate::matcher::Matcher;
-use crate::{Component, Severity, Text, Time};
+use crate::signatures::{Compiled, Judge, Match, SignatureSet};
+use crate::{Component, Text, Time};
 
 /// Most samples that are kept per signature and log.
 const MAX_SAMPLES: usize = 5;
@@ -16,103 +15,6 @@ const MAX_SAMPLE: usize = 600;
 const MAX_VALUES: usize = 32;
 /// Longest record, in bytes: further continuation lines are not joined.
 const MAX_RECORD: usize = 16 * 1024;
-
-/// A log line that speaks for a check. Written in the `signatures.toml` of the check's folder.
-///
-/// Named groups of the expression, such as `(?P<host>..)`, become captured fields.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Signature {
-    /// Unique over all checks.
-    pub id: String,
-    /// Id of the check; set from the folder.
-    #[serde(default)]
-    pub check: String,
-    /// Name of the component whose log it is looked for in, or `aws-sdk` for any program that uses
-    /// an AWS SDK.
-    pub component: String,
-    /// The expression, unanchored and case-sensitive. It sees one record: a line with the lines that
-    /// continue it (`caused by:` or indented), joined by a space.
-    pub regex: String,
-    /// What the line says, as a clause.
-    pub meaning: String,
-    /// How bad the line alone is.
-    pub severity: Severity,
-    /// A line in the program's format that matches.
-    pub sample: String,
-}
-
-/// Why signatures could not be used.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SignatureError {
-    /// An expression is wrong.
-    #[error("signature {id} has an expression that cannot be used: {why}")]
-    Expression {
-        /// Of which signature.
-        id: String,
-        /// Why.
-        why: String,
-    },
-}
-
-/// Signatures, compiled into one matcher.
-#[derive(Debug, Default)]
-pub struct SignatureSet {
-    compiled: Vec<Compiled>,
-    matcher: Matcher,
-}
-
-#[derive(Debug)]
-struct Compiled {
-    signature: Signature,
-    regex: Regex,
-    /// Named groups, with their names.
-    groups: Vec<(usize, Text)>,
-}
-
-impl AsRef<Regex> for Compiled {
-    fn as_ref(&self) -> &Regex {
-        &self.regex
-    }
-}
-
-impl SignatureSet {
-    /// Compiles signatures.
-    ///
-    /// # Errors
-    /// [`SignatureError`] when an expression is wrong.
-    pub fn compile(signatures: Vec<Signature>) -> Result<Self, SignatureError> {
-        let matcher = Matcher::new(signatures.iter().map(|signature| signature.regex.as_str()))
-            .ok_or_else(|| SignatureError::Expression {
-                id: "one of the set".to_owned(),
-                why: "too many literals".to_owned(),
-            })?;
-        let compiled = signatures
-            .into_iter()
-            .map(|signature| match Regex::new(&signature.regex) {
-                Ok(regex) => {
-                    let groups = regex.capture_names().enumerate();
-                    let groups = groups.filter_map(|(at, name)| Some((at, name?.into())));
-                    Ok(Compiled {
-                        groups: groups.collect(),
-                        signature,
-                        regex,
-                    })
-                }
-                Err(error) => Err(SignatureError::Expression {
-                    id: signature.id,
-                    why: error.to_string(),
-                }),
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self { compiled, matcher })
-    }
-
-    /// The signatures.
-    pub fn iter(&self) -> impl Iterator<Item = &Signature> {
-        self.compiled.iter().map(|compiled| &compiled.signature)
-    }
-}
 
 /// What a scan found in one log.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -247,13 +149,14 @@ impl LogScan {
 #[derive(Debug)]
 pub struct Scanner<'s> {
     set: &'s SignatureSet,
+    judge: Judge<'s>,
     scan: LogScan,
     year: i16,
     record: String,
     record_at: Option<Time>,
+    /// What the record matches, where that is known already.
+    matches: Option<Vec<Match>>,
     hits: BTreeMap<u32, Hits>,
-    /// Signatures that the record matches; here, so that it is allocated once.
-    found: Vec<u32>,
 }
 
 impl<'s> Scanner<'s> {
@@ -266,12 +169,13 @@ impl<'s> Scanner<'s> {
         });
         Self {
             set,
+            judge: Judge::new(set),
             scan,
             year,
             record: String::new(),
             record_at: None,
+            matches: None,
             hits: BTreeMap::new(),
-            found: Vec::new(),
         }
     }
 
@@ -284,6 +188,15 @@ impl<'s> Scanner<'s> {
     /// Reads one line whose time is known already, without its line break and without what was
     /// prepended to it.
     pub fn line_at(&mut self, at: Option<Time>, text: &str) {
+        self.take(at, text, None);
+    }
+
+    /// As [`Scanner::line_at`], with what [`Judge::matches`] found in `text`.
+    pub fn line_with(&mut self, at: Option<Time>, text: &str, matches: Vec<Match>) {
+        self.take(at, text, Some(matches));
+    }
+
+    fn take(&mut self, at: Option<Time>, text: &str, matches: Option<Vec<Match>>) {
         self.scan.lines += 1;
         let continues = !self.record.is_empty()
             && (text.starts_with("caused by:") || text.starts_with([' ', '\t']));
@@ -291,11 +204,13 @@ impl<'s> Scanner<'s> {
             if self.record.len() + text.len() < MAX_RECORD {
                 self.record.push(' ');
                 self.record.push_str(text.trim());
+                self.matches = None;
             }
             return;
         }
         self.close();
         self.record.push_str(text);
+        self.matches = matches;
         self.record_at = at;
         if at.is_some() {
             self.scan.first_at = self.scan.first_at.or(at);
@@ -315,24 +230,24 @@ impl<'s> Scanner<'s> {
         if self.record.is_empty() {
             return;
         }
-        let record = std::mem::take(&mut self.record);
-        let mut found = std::mem::take(&mut self.found);
-        let set = self.set;
-        set.matcher.matches(&record, &set.compiled, &mut found);
-        for index in &found {
-            let compiled = &set.compiled[*index as usize];
+        let mut record = std::mem::take(&mut self.record);
+        let matches = match self.matches.take() {
+            Some(matches) => matches,
+            None => self.judge.matches(&record, self.scan.component, None),
+        };
+        for found in matches {
+            let compiled = &self.set.compiled[found.signature as usize];
             if compiled.signature.is_of(self.scan.component) {
-                self.hit(*index, compiled, &record);
+                self.hit(&found, compiled, &record);
             }
         }
-        self.found = found;
+        record.clear();
         self.record = record;
-        self.record.clear();
     }
 
-    fn hit(&mut self, index: u32, compiled: &Compiled, record: &str) {
+    fn hit(&mut self, found: &Match, compiled: &Compiled, record: &str) {
         let at = self.record_at;
-        let hits = self.hits.entry(index).or_insert_with(|| Hits {
+        let hits = self.hits.entry(found.signature).or_insert_with(|| Hits {
             signature: compiled.signature.id.as_str().into(),
             check: compiled.signature.check.as_str().into(),
             first: at,
@@ -347,17 +262,9 @@ impl<'s> Scanner<'s> {
                 text: text.into(),
             });
         }
-        if compiled.groups.is_empty() {
-            return;
-        }
-        let Some(captures) = compiled.regex.captures(record) else {
-            return;
-        };
-        for (group, name) in &compiled.groups {
-            let Some(value) = captures.get(*group) else {
-                continue;
-            };
-            hits.see(name, value.as_str(), at);
+        for (group, place) in &found.groups {
+            let value = String::from_utf8_lossy(&record.as_bytes()[place.clone()]);
+            hits.see(&compiled.groups[*group].1, &value, at);
         }
     }
 }
@@ -377,6 +284,10 @@ impl Hits {
         } else if values.len() < MAX_VALUES {
             *values.entry(Text::from(value)).or_default() += 1;
         } else {
+            // What is plain is in the map as it stands.
+            if value.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+                return;
+            }
             let value = Text::from(value);
             match values.get_mut(&value) {
                 Some(count) => *count += 1,
@@ -395,17 +306,6 @@ impl Hits {
         let latest = self.latest.entry(name.clone()).or_default();
         let seen = latest.entry(Text::from(value)).or_insert(at);
         *seen = (*seen).max(at);
-    }
-}
-
-impl Signature {
-    /// Whether the signature counts in a log of `component`. An unknown component's log may hold
-    /// anything.
-    #[must_use]
-    pub fn is_of(&self, component: Component) -> bool {
-        component == Component::Unknown
-            || self.component == "aws-sdk"
-            || self.component == component.name()
     }
 }
 
@@ -464,6 +364,7 @@ pub fn is_klog_head(bytes: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Severity, Signature};
 
     fn set() -> SignatureSet {
         let signature = Signature {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use eksnet_model::{
-    Component, LogScan, Scanner, SignatureSet, Text, Time, is_klog_head, klog_timestamp,
+    Component, LogScan, Match, Scanner, SignatureSet, Text, Time, is_klog_head, klog_timestamp,
 };
 
 use crate::author;
@@ -87,6 +87,41 @@ struct Whole<'w> {
     at: Option<Time>,
     text: &'w str,
     component: Option<Component>,
+}
+
+/// What a record says by itself, whatever stands above it.
+#[derive(Debug)]
+pub(crate) struct Head {
+    form: Form,
+    /// Who wrote it, where it tells.
+    pub(crate) own: Option<Component>,
+    /// When. klog's stamps have no year: those need the lines above.
+    pub(crate) at: Option<Time>,
+    /// Whether it is a record from its begin to its end, as far as it tells.
+    is_whole: bool,
+}
+
+impl Head {
+    /// Reads a line; `has_words` as [`author::of_line`] takes it.
+    pub(crate) fn of(line: &Line<'_>, has_words: bool) -> Self {
+        let (text, at) = (line.text, line.at);
+        let record = Record::read(text);
+        let form = form_of(text, at.is_some());
+        let own = line
+            .component
+            .or_else(|| author::of_line(text, record.as_ref(), has_words));
+        let at = at.or_else(|| record.and_then(|record| record.at()));
+        let at = match form {
+            Form::Klog => at,
+            _ => at.or_else(|| stamp::logfmt(text)),
+        };
+        Self {
+            form,
+            own,
+            at,
+            is_whole: is_whole(text) && !continues(text),
+        }
+    }
 }
 
 /// A pod, as the paths of its log files on a node name it.
@@ -234,6 +269,18 @@ impl<'s> Logs<'s> {
         }
     }
 
+    /// Reads a line that begins a record and was looked at already; `matches` are the signatures that it
+    /// matches.
+    pub(crate) fn begun(&mut self, line: &Line<'_>, head: &Head, matches: Vec<Match>) {
+        if !head.is_whole || self.pending.is_some() {
+            self.line(line);
+        } else if let Some(pod) = self.number(line.pod, line.container) {
+            self.take(pod, line.host, line.text, head, Some(matches));
+        } else {
+            self.left_out += 1;
+        }
+    }
+
     /// Number of the pod, where it is among those that are kept apart.
     fn number(&mut self, pod: &str, container: &str) -> Option<usize> {
         if pod.is_empty() {
@@ -263,19 +310,33 @@ impl<'s> Logs<'s> {
             text,
             component: known,
         } = *whole;
-        let continues = text.starts_with("caused by:") || text.starts_with([' ', '\t']);
-        if continues
+        if continues(text)
             && let Some(key) = self.newest.filter(|(newest, _)| *newest == pod)
             && let Some(open) = self.open.get_mut(&key)
         {
             open.scanner.line_at(None, text);
             return;
         }
-        let record = Record::read(text);
-        let form = form_of(text, at.is_some());
-        let own = known.or_else(|| author::of_line(text, record.as_ref()));
-        let current = &mut self.pods[pod].current[form as usize];
-        *current = own.or(*current);
+        let line = Line {
+            at,
+            component: known,
+            text,
+            ..Line::default()
+        };
+        self.take(pod, host, text, &Head::of(&line, true), None);
+    }
+
+    /// Takes a record that is no continuation.
+    fn take(
+        &mut self,
+        pod: usize,
+        host: &str,
+        text: &str,
+        head: &Head,
+        matches: Option<Vec<Match>>,
+    ) {
+        let current = &mut self.pods[pod].current[head.form as usize];
+        *current = head.own.or(*current);
         let component = current.unwrap_or_default();
         let key = (pod, component);
         self.newest = Some(key);
@@ -303,12 +364,15 @@ impl<'s> Logs<'s> {
             records: 0,
             klog: KlogYear::default(),
         });
-        let at = at
-            .or_else(|| record.and_then(|record| record.at()))
-            .or_else(|| open.klog.read(text))
-            .or_else(|| stamp::logfmt(text));
-        open.records += u64::from(form != Form::Bare || own.is_some());
-        open.scanner.line_at(at, text);
+        let at = match head.form {
+            Form::Klog => head.at.or_else(|| open.klog.read(text)),
+            _ => head.at,
+        };
+        open.records += u64::from(head.form != Form::Bare || head.own.is_some());
+        match matches {
+            Some(matches) => open.scanner.line_with(at, text, matches),
+            None => open.scanner.line_at(at, text),
+        }
     }
 
     /// The scans, one per pod and component. A text that holds nothing like a log gives none.
@@ -357,6 +421,11 @@ impl<'s> Logs<'s> {
         }
         scans
     }
+}
+
+/// Whether a line goes on with the record above it, behind what was prepended to both.
+fn continues(text: &str) -> bool {
+    text.starts_with("caused by:") || text.starts_with([' ', '\t'])
 }
 
 /// Whether a record ends with its line: one in JSON whose braces close, one in logfmt whose quotes do.

@@ -36,6 +36,7 @@ mod text;
 mod times;
 mod unpack;
 mod values;
+mod version;
 mod words;
 mod years;
 mod zipped;

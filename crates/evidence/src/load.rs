@@ -228,9 +228,13 @@ impl<'s> Loader<'s> {
             ..Snapshot::default()
         };
         let mut objects = self.documents.objects;
+        let version = self.shown.server_version.take();
         self.shown.settle(snapshot.taken_at, &mut objects);
         snapshot.kubernetes = objects.finish();
         snapshot.aws = self.documents.aws.finish(&mut snapshot.cluster);
+        // What the server says of itself comes before what its nodes run.
+        let told = &mut snapshot.cluster.version;
+        *told = told.take().or(version.map(Text::from));
         name_namespaces(&mut self.scans, snapshot.kubernetes.pods.value());
         if !self.scans.is_empty() {
             snapshot.kubernetes.logs = partial(

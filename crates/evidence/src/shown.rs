@@ -18,6 +18,8 @@ pub(crate) struct Shown {
     pub(crate) endpointslices: Vec<k8s::EndpointSlice>,
     pub(crate) configmaps: Vec<k8s::ConfigMap>,
     pub(crate) serviceaccounts: Vec<k8s::ServiceAccount>,
+    /// `1.33`, as `kubectl version` names the server's.
+    pub(crate) server_version: Option<String>,
 }
 
 /// An event, with its ages in seconds.

@@ -20,6 +20,7 @@ use crate::prompt;
 use crate::shown::Shown;
 use crate::table::Table;
 use crate::values;
+use crate::version;
 
 /// A text that is being read.
 pub(crate) struct TextReader<'t, 's> {
@@ -192,6 +193,10 @@ impl<'t, 's> TextReader<'t, 's> {
             return true;
         }
         if self.documents.aws.issuer(text) {
+            return true;
+        }
+        if let Some(version) = version::of_server(text) {
+            self.shown.server_version = Some(version.to_owned());
             return true;
         }
         // Whether these are understood shows at the end.

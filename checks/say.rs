@@ -12,6 +12,9 @@ const RECENT_S: i64 = 3600;
 /// Most lines that stand as proof in one finding.
 const MAX_FACTS: usize = 4;
 
+/// Characters of an Event's message by which a quotation of it is known.
+const QUOTED: usize = 40;
+
 /// What a signature proves. `{field}` in a text is a captured field, in capitals where nothing was
 /// captured; `{who}`, `{place}`, `{cluster}` and `{region}` are always there.
 pub(crate) struct Say {
@@ -36,8 +39,12 @@ pub(crate) fn findings(
     counts: impl Fn(&Told<'_>) -> bool,
 ) -> Vec<Finding> {
     let mut subjects: BTreeMap<String, Vec<Told<'_>>> = BTreeMap::new();
-    for one in told(cx, meta.id, set, RECENT_S) {
-        if counts(&one) {
+    let all = told(cx, meta.id, set, RECENT_S);
+    let events: Vec<&Told<'_>> = all.iter().filter(|one| one.scan.is_none()).collect();
+    let repeated: Vec<bool> = all.iter().map(|one| quotes_event(one, &events)).collect();
+    for (one, repeated) in all.iter().zip(repeated) {
+        if !repeated && counts(one) {
+            let one = one.clone();
             subjects.entry(key(&one)).or_default().push(one);
         }
     }
@@ -52,6 +59,21 @@ pub(crate) fn findings(
         }
     }
     found
+}
+
+/// Whether a text shows an Event that was read as an Event, too: `kubectl describe` in a file with log lines.
+fn quotes_event(told: &Told<'_>, events: &[&Told<'_>]) -> bool {
+    told.scan.is_some()
+        && events.iter().any(|event| {
+            let message = event
+                .line()
+                .split_once(": ")
+                .map_or("", |(_, message)| message);
+            let start: String = message.chars().take(QUOTED).collect();
+            event.signature() == told.signature()
+                && !start.is_empty()
+                && told.line().contains(start.trim_end())
+        })
 }
 
 fn finding(

@@ -133,7 +133,12 @@ fn by_logs(cx: &Cx<'_>, failed: &mut BTreeMap<Class, Failed>) {
             Component::ClusterAutoscaler | Component::Karpenter | Component::Unknown
         );
         if own {
-            for class in said.values("code").filter_map(Class::of) {
+            let mut classes: Vec<Class> = said.values("code").filter_map(Class::of).collect();
+            // The issue of a node group, whose message names no code that is known.
+            if classes.is_empty() && said.values("issue").next().is_some() {
+                classes.push(Class::of(said.line()).unwrap_or(Class::Other));
+            }
+            for class in classes {
                 keep(class, &said, Vec::new());
             }
         }

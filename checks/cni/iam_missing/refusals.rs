@@ -66,7 +66,7 @@ impl Refusals {
 pub(super) fn seen(cx: &Cx<'_>, check: &str, set: &SignatureSet) -> Refusals {
     let mut seen = Refusals::default();
     let told = told(cx, check, set, RECENT_S);
-    for one in &told {
+    for one in told.iter().filter(|one| !is_of_load_balancers(one)) {
         of_line(one, &mut seen);
     }
     // A start that failed without a reason tells something only where nothing better is told.
@@ -218,4 +218,15 @@ pub(super) fn in_managed_policy(action: &str) -> bool {
         action,
         "ec2:AssignIpv6Addresses" | "ec2:DescribeSecurityGroups"
     )
+}
+
+/// Whether a text that names no author is the load balancer controller's, which calls EC2 too.
+fn is_of_load_balancers(told: &Told<'_>) -> bool {
+    [
+        "ailed build model",
+        "ailed deploy model",
+        "yncing load balancer",
+    ]
+    .iter()
+    .any(|words| told.line().contains(words))
 }

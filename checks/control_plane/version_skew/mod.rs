@@ -50,21 +50,39 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     if !said.is_empty() {
         return Ok(said);
     }
-    let cluster = cx.eks_cluster().some()?;
-    let nodes = cx.nodes().some()?;
-    let Some(own) = minor(&cluster.version) else {
-        return Ok(Vec::new());
+    let nodes = cx.nodes().some();
+    let cluster = match (cx.eks_cluster().some(), &nodes) {
+        (Ok(cluster), _) => cluster,
+        (Err(stop), Ok(nodes)) => {
+            // The API server named its version elsewhere, or is no older than the newest kubelet.
+            let kubelets = nodes
+                .iter()
+                .filter_map(|node| minor(&node.status.node_info.kubelet_version));
+            let own = kubelets.chain(cx.cluster().minor()).max();
+            let found = own.map_or(Vec::new(), |own| of_nodes(cx, own, nodes));
+            return if found.is_empty() {
+                Err(stop)
+            } else {
+                Ok(found)
+            };
+        }
+        (Err(stop), Err(_)) => return Err(stop),
     };
+    let nodes = nodes?;
+    Ok(minor(&cluster.version).map_or(Vec::new(), |own| of_nodes(cx, own, nodes)))
+}
+
+fn of_nodes(cx: &Cx<'_>, own: u32, nodes: &[Node]) -> Vec<Finding> {
     let mut groups: BTreeMap<u32, Vec<&Node>> = BTreeMap::new();
     for node in nodes {
         if let Some(minor) = minor(&node.status.node_info.kubelet_version) {
             groups.entry(minor).or_default().push(node);
         }
     }
-    Ok(groups
+    groups
         .iter()
         .filter_map(|(kubelet, nodes)| judge(cx, own, *kubelet, nodes))
-        .collect())
+        .collect()
 }
 
 /// The minor version in `v1.29.3-eks-..`.

@@ -209,6 +209,30 @@ fn consequence(component: Component, one: &Denied) -> Option<&'static str> {
         Component::ClusterAutoscaler if one.writes => Some("denied-autoscaling-write"),
         Component::AwsNode if one.writes => Some("denied-cni-write"),
         Component::LoadBalancerController => Some("denied-lb"),
+        Component::Unknown if is_of_load_balancers(one) => Some("denied-lb"),
         _ => None,
     }
+}
+
+/// Whether the record is the load balancer controller's, in a text that names no author: by the action, which
+/// it alone needs, or by its words. The service controller of Kubernetes works with another role.
+fn is_of_load_balancers(one: &Denied) -> bool {
+    let saw = one.fact.saw.as_str();
+    let by_service_controller =
+        saw.contains("yncing load balancer") || saw.contains("nsure load balancer");
+    let by_words = [
+        "ailed build model",
+        "ailed deploy model",
+        "FailedBuildModel",
+        "FailedDeployModel",
+    ]
+    .iter()
+    .any(|words| saw.contains(words));
+    let own = [
+        "elasticloadbalancing:",
+        "wafv2:",
+        "waf-regional:",
+        "shield:",
+    ];
+    !by_service_controller && (by_words || own.iter().any(|prefix| one.action.starts_with(prefix)))
 }

@@ -1,5 +1,7 @@
 //! `node/not-ready`: nodes that do not report, or report that they cannot run pods.
 
+mod by_log;
+
 use std::collections::BTreeMap;
 
 use eksnet_model::kubernetes::{Lease, Node, NodeCondition};
@@ -20,7 +22,7 @@ const META: Meta = Meta {
     severity: Severity::Critical,
     role: Role::Cause,
     needs: &[Source::Nodes],
-    helps: &[Source::Leases],
+    helps: &[Source::Leases, Source::Logs],
     signals: &["kubelet-silent", "cni-not-initialized", "runtime-down"],
     signatures: include_str!("signatures.toml"),
     doc: include_str!("README.md"),
@@ -29,7 +31,17 @@ const META: Meta = Meta {
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let nodes = cx.nodes().some()?;
+    let nodes = match cx.nodes().some() {
+        Ok(nodes) => nodes,
+        Err(stop) => {
+            let heard = by_log::findings(cx);
+            return if heard.is_empty() {
+                Err(stop)
+            } else {
+                Ok(heard)
+            };
+        }
+    };
     if nodes.is_empty() {
         return Err(Stop::not_applicable("the cluster has no nodes"));
     }

@@ -11,7 +11,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut out = io::stdout().lock();
     if argument == "--expressions" {
         for signature in signatures.iter() {
-            writeln!(out, "{}", signature.regex)?;
+            // ripgrep joins expressions into one, in which a group's name may stand once.
+            let parts = signature.regex.split("(?P<");
+            let unnamed: Vec<&str> = parts
+                .enumerate()
+                .map(|(at, part)| match part.split_once('>') {
+                    Some((_, rest)) if at > 0 => rest,
+                    _ => part,
+                })
+                .collect();
+            writeln!(out, "{}", unnamed.join("("))?;
         }
         return Ok(());
     }

@@ -4,8 +4,9 @@ use std::io::{self, Read};
 
 /// Longest line that is kept, in bytes; the rest of a longer one is left out.
 pub const MAX_LINE_BYTES: usize = 1 << 20;
-/// What is read at once, in bytes. A block is longer only where a line is.
-const BLOCK: usize = 256 << 10;
+/// What is read at once, in bytes. A block is longer only where a line is. Allocators give memory of this size
+/// again; much larger pieces would come from the system each time.
+const BLOCK: usize = 64 << 10;
 
 /// Reads a stream block by block; each block ends where a line does.
 pub(crate) struct Blocks<R> {
@@ -76,6 +77,7 @@ impl<R: Read> Blocks<R> {
 
     /// Appends up to [`BLOCK`] bytes, the more the better; how many. None at the end, and where reading broke.
     fn fill(&mut self, block: &mut Vec<u8>) -> usize {
+        block.reserve_exact(BLOCK + 1);
         match (&mut self.from).take(BLOCK as u64).read_to_end(block) {
             Ok(count) => count,
             Err(error) => {

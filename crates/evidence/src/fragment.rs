@@ -1,5 +1,9 @@
 //! Documents inside a text: a JSON object behind a shell prompt, a manifest in a fence.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::aws::AwsObjects;
 
 /// Longest document inside a text, in bytes.
@@ -131,11 +135,14 @@ pub(crate) fn is_record(text: &str) -> bool {
         "{\"log\":",
         "{\"msg\":",
     ];
+    // Made once: every record in JSON is asked.
+    static API_VERSION: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("\"apiVersion\""));
+    let is_object = || API_VERSION.find(text.as_bytes()).is_some();
     if FIRST.iter().any(|first| text.starts_with(first)) {
-        return !text.contains("\"apiVersion\"");
+        return !is_object();
     }
     text.starts_with('{')
-        && !text.contains("\"apiVersion\"")
+        && !is_object()
         && [
             "\"level\":",
             "\"msg\":",

@@ -1,10 +1,12 @@
 //! When a line was written.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use eksnet_model::{Time, is_klog_head};
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
+use memchr::memmem::Finder;
 
 /// klog writes no year. Its stamps are read in this one, and in those that follow it where a log runs
 /// over the turn of a year, until all of the evidence is known (see [`crate::years`]): a leap year in
@@ -287,8 +289,11 @@ fn seconds(mut number: f64) -> Option<Time> {
 
 /// The time that a record in logfmt tells: `time="2026-05-25T16:20:47Z"`, `ts=..`.
 pub(crate) fn logfmt(text: &str) -> Option<Time> {
-    ["time=", "ts=", "timestamp="].iter().find_map(|key| {
-        let at = text.find(key)?;
+    // Made once: every line without another time is asked.
+    static KEYS: LazyLock<[(&str, Finder<'static>); 3]> =
+        LazyLock::new(|| ["time=", "ts=", "timestamp="].map(|key| (key, Finder::new(key))));
+    KEYS.iter().find_map(|(key, finder)| {
+        let at = finder.find(text.as_bytes())?;
         if at > 0 && !text[..at].ends_with(' ') {
             return None;
         }

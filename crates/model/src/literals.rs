@@ -11,28 +11,50 @@ const LONGEST: usize = 14;
 const SHORTEST: usize = 3;
 /// Most literals of one expression.
 const MOST: usize = 48;
+/// Most sets of one expression.
+pub(crate) const MOST_SETS: usize = 4;
+/// Least [`strength`] of a set beside the best one that is worth looking for.
+const WORTH_ASKING: u32 = 8;
 /// Most strings that a class or a repetition is spelled out to.
 const SPELLED: usize = 4;
 
-/// Literals of which any match of `expression` holds at least one; `None` where there are no useful ones.
-pub(crate) fn required(expression: &str) -> Option<Vec<Vec<u8>>> {
+/// Sets of literals: any match of `expression` holds at least one literal of each. None where there are no
+/// useful ones.
+pub(crate) fn required(expression: &str) -> Vec<Vec<Vec<u8>>> {
     // As the expression is compiled: a class of Unicode spells out what one of ASCII does not match.
     let hir = ParserBuilder::new()
         .unicode(false)
         .utf8(false)
         .build()
-        .parse(expression)
-        .ok()?;
-    let mut literals = of(&hir)?;
-    if literals.iter().any(|literal| literal.len() < SHORTEST) {
-        return None;
+        .parse(expression);
+    let Ok(hir) = hir else { return Vec::new() };
+    let mut sets: Vec<Vec<Vec<u8>>> = sets_of(&hir)
+        .into_iter()
+        .filter(|set| set.iter().all(|literal| literal.len() >= SHORTEST))
+        .map(|mut set| {
+            for literal in &mut set {
+                *literal = rarest_part(literal).to_ascii_lowercase();
+            }
+            set.sort();
+            set.dedup();
+            set
+        })
+        .collect();
+    // The first one decides whether the others are asked at all.
+    sets.sort_by_key(|set| std::cmp::Reverse(strength(set)));
+    sets.dedup();
+    let worth = |(at, set): &(usize, Vec<Vec<u8>>)| *at == 0 || strength(set) >= WORTH_ASKING;
+    let kept = sets.into_iter().enumerate().filter(worth);
+    kept.map(|(_, set)| set).take(MOST_SETS).collect()
+}
+
+/// What each part of an expression needs.
+fn sets_of(hir: &Hir) -> Vec<Vec<Vec<u8>>> {
+    match hir.kind() {
+        HirKind::Capture(capture) => sets_of(&capture.sub),
+        HirKind::Concat(parts) => sets_of_parts(parts),
+        _ => of(hir).into_iter().collect(),
     }
-    for literal in &mut literals {
-        *literal = rarest_part(literal).to_ascii_lowercase();
-    }
-    literals.sort();
-    literals.dedup();
-    Some(literals)
 }
 
 fn of(hir: &Hir) -> Option<Vec<Vec<u8>>> {
@@ -48,14 +70,16 @@ fn of(hir: &Hir) -> Option<Vec<Vec<u8>>> {
             }
             (all.len() <= MOST).then_some(all)
         }
-        HirKind::Concat(parts) => concatenated(parts),
+        HirKind::Concat(parts) => sets_of_parts(parts)
+            .into_iter()
+            .max_by_key(|set| strength(set)),
         HirKind::Empty | HirKind::Look(_) | HirKind::Repetition(_) => None,
     }
 }
 
-/// The best of what the parts need; neighbours that can be spelled out are read as one.
-fn concatenated(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
-    let mut best: Option<Vec<Vec<u8>>> = None;
+/// What the parts need one by one; neighbours that can be spelled out are read as one.
+fn sets_of_parts(parts: &[Hir]) -> Vec<Vec<Vec<u8>>> {
+    let mut sets = Vec::new();
     let mut run: Option<Vec<Vec<u8>>> = None;
     for part in parts {
         let joined = match (&run, spelled(part)) {
@@ -68,16 +92,17 @@ fn concatenated(parts: &[Hir]) -> Option<Vec<Vec<u8>>> {
                     .collect::<Vec<_>>(),
             ),
             (_, next) => {
-                best = better(best, run.take());
+                sets.extend(run.take());
                 next
             }
         };
         run = joined;
         if run.is_none() {
-            best = better(best, of(part));
+            sets.extend(sets_of(part));
         }
     }
-    better(best, run)
+    sets.extend(run);
+    sets
 }
 
 /// Every string that the expression matches, where they are few.
@@ -114,27 +139,13 @@ fn spelled(hir: &Hir) -> Option<Vec<Vec<u8>>> {
     }
 }
 
-/// The set whose weakest literal rules out more.
-fn better(one: Option<Vec<Vec<u8>>>, other: Option<Vec<Vec<u8>>>) -> Option<Vec<Vec<u8>>> {
-    let strength = |set: &Option<Vec<Vec<u8>>>| {
-        set.as_ref().map_or(0, |set| {
-            set.iter()
-                .map(|literal| {
-                    literal
-                        .iter()
-                        .map(|byte| rarity(*byte))
-                        .sum::<u32>()
-                        .min(60)
-                })
-                .min()
-                .unwrap_or(0)
-        })
-    };
-    if strength(&other) > strength(&one) {
-        other
-    } else {
-        one
-    }
+/// How much a set rules out: as much as its weakest literal.
+fn strength(set: &[Vec<u8>]) -> u32 {
+    let of_literal = |literal: &Vec<u8>| literal.iter().map(|byte| rarity(*byte)).sum::<u32>();
+    set.iter()
+        .map(|literal| of_literal(literal).min(60))
+        .min()
+        .unwrap_or(0)
 }
 
 /// The part of a literal, of [`LONGEST`] bytes at most, whose bytes are rarest in logs.
@@ -160,7 +171,7 @@ mod tests {
 
     #[test]
     fn any_match_holds_one_of_the_literals() {
-        let cases: [(&str, &[&str]); 7] = [
+        let cases: [(&str, &[&str]); 8] = [
             (r"\] lost master", &["x] lost master"]),
             (
                 r"[Ff]ailed to find \S+",
@@ -177,27 +188,31 @@ mod tests {
             ),
             (r"(?i)no route to host", &["No Route To Host"]),
             (
+                r"Failed to (?P<what>find|list) .*dial tcp(?: lookup)?: (?P<why>i/o timeout|refused)",
+                &["Failed to list x: dial tcp lookup: refused"],
+            ),
+            (
                 r"(Post|Get) https://[a-z.]+: dial tcp",
                 &["Post https://a: dial tcp"],
             ),
         ];
         for (expression, texts) in cases {
-            let literals = required(expression);
+            let sets = required(expression);
             let regex = regex::bytes::RegexBuilder::new(expression)
                 .unicode(false)
                 .build()
                 .expect("an expression");
             for text in texts {
                 assert!(regex.is_match(text.as_bytes()), "{expression} {text}");
-                let holds = literals.as_ref().is_none_or(|literals| {
-                    literals.iter().any(|literal| {
+                let holds = sets.iter().all(|set| {
+                    set.iter().any(|literal| {
                         text.to_ascii_lowercase()
                             .as_bytes()
                             .windows(literal.len())
                             .any(|part| part == literal)
                     })
                 });
-                assert!(holds, "{expression} {text} {literals:?}");
+                assert!(holds, "{expression} {text} {sets:?}");
             }
         }
     }
@@ -205,14 +220,15 @@ mod tests {
     #[test]
     fn what_matches_anything_needs_none() {
         for expression in [r"(a+|b?)\d+", "ab|longer", r"\S+", ""] {
-            assert_eq!(required(expression), None, "{expression}");
+            assert!(required(expression).is_empty(), "{expression}");
         }
-        assert_eq!(required("a PLEG is b|c"), None);
+        assert_eq!(required(r"lost master .* leader election, \d+").len(), 2);
+        assert!(required("a PLEG is b|c").is_empty());
         for expression in [
             r"\] lost master",
             r"(?i)\bvpc\w*\b.{0,60}\bpeer|transit gateway",
         ] {
-            assert!(required(expression).is_some(), "{expression}");
+            assert!(!required(expression).is_empty(), "{expression}");
         }
     }
 }

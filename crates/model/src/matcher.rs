@@ -17,8 +17,10 @@ const WORTH_PARTS: usize = 4 * 1024;
 pub(crate) struct Matcher {
     /// `None` where no expression needs a literal.
     literals: Option<dfa::DFA>,
-    /// Expressions that need a literal, by its number.
-    of_literal: Vec<Vec<u32>>,
+    /// Expressions that need a literal, by its number, with the set that it is of, as a bit.
+    of_literal: Vec<Vec<(u32, u8)>>,
+    /// The sets of each expression, as bits.
+    sets: Vec<u8>,
     /// Expressions without a literal of use: they are tried on every record.
     always: Vec<u32>,
 }
@@ -39,11 +41,16 @@ impl Matcher {
         let mut matcher = Self::default();
         for (index, expression) in expressions.enumerate() {
             let index = u32::try_from(index).ok()?;
-            let Some(needed) = required(expression) else {
+            let sets = required(expression);
+            matcher.sets.push((1 << sets.len()) - 1);
+            if sets.is_empty() {
                 matcher.always.push(index);
-                continue;
-            };
-            for literal in needed {
+            }
+            let needed = sets
+                .into_iter()
+                .enumerate()
+                .flat_map(|(set, literals)| literals.into_iter().map(move |one| (1 << set, one)));
+            for (set, literal) in needed {
                 let at = literals
                     .iter()
                     .position(|known| *known == literal)
@@ -52,7 +59,7 @@ impl Matcher {
                         matcher.of_literal.push(Vec::new());
                         literals.len() - 1
                     });
-                matcher.of_literal[at].push(index);
+                matcher.of_literal[at].push((index, set));
             }
         }
         if !literals.is_empty() {
@@ -125,15 +132,22 @@ impl Matcher {
             self.literals(text, &mut own);
             &own
         });
-        for hit in literals {
-            found.extend_from_slice(&self.of_literal[hit.literal as usize]);
+        let mut seen: Vec<(u32, u8)> = literals
+            .iter()
+            .flat_map(|hit| self.of_literal[hit.literal as usize].iter().copied())
+            .collect();
+        seen.sort_unstable();
+        for one in seen.chunk_by(|one, other| one.0 == other.0) {
+            let (index, _) = one[0];
+            let sets = one.iter().fold(0, |sets, (_, set)| sets | set);
+            if self.sets[index as usize] == sets {
+                found.push(index);
+            }
         }
-        if found.is_empty() && self.always.is_empty() {
-            return;
+        if !self.always.is_empty() {
+            found.extend_from_slice(&self.always);
+            found.sort_unstable();
         }
-        found.extend_from_slice(&self.always);
-        found.sort_unstable();
-        found.dedup();
     }
 }
 

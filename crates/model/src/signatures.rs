@@ -11,7 +11,7 @@ use crate::{Component, Severity, Text};
 
 /// Most memory of one expression's automaton, in bytes; it is built anew when it has grown that far. All
 /// of them together must fit into what a scan may take.
-const MAX_AUTOMATON: usize = 64 * 1024;
+const MAX_AUTOMATON: usize = 256 * 1024;
 
 /// A log line that speaks for a check. Written in the `signatures.toml` of the check's folder.
 ///

@@ -60,11 +60,11 @@ impl Mixed {
             ),
             2 => writeln!(
                 into,
-                "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 eligibility.go:162] Node ip-10-0-{a}-{b}.eu-central-1.compute.internal unremovable: cpu requested (91.{c}% of allocatable) is above the scale-down utilization threshold"
+                "I0612 {h:02}:{m:02}:{s:02}.{us:06}       1 eligibility.go:162] Node ip-10-0-{a}-{b}.eu-central-1.compute.internal - cpu requested is 91.{c}% of allocatable"
             ),
             3 => writeln!(
                 into,
-                "{{\"level\":\"debug\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"caller\":\"ipamd/ipamd.go:{c}\",\"msg\":\"IP stats for Network Card 0 - total IPs: {a}, assigned IPs: {b}, cooldown IPs: 0\"}}"
+                "{{\"level\":\"debug\",\"ts\":\"2026-06-12T{h:02}:{m:02}:{s:02}.{us:06}Z\",\"caller\":\"ipamd/ipamd.go:{c}\",\"msg\":\"Reconciling ENI/IP pool info because time since last {a}.{b}s > 1m0s\"}}"
             ),
             4 => writeln!(
                 into,

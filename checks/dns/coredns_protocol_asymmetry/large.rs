@@ -63,7 +63,7 @@ pub(super) fn finding(cx: &Cx<'_>, servers: &Servers<'_>) -> Option<Finding> {
 /// Servers of cluster DNS whose large answers this client never gets, with the number of tries.
 fn lost(servers: &Servers<'_>, pod: &ProbePod) -> Vec<(IpAddr, usize)> {
     let mut found = Vec::new();
-    let large = pod.dns().filter(|one| {
+    let large = pod.every_dns().filter(|one| {
         one.query == QueryType::Txt
             && one.transport == Transport::Tcp
             && servers.is_known(one.server)
@@ -71,7 +71,7 @@ fn lost(servers: &Servers<'_>, pod: &ProbePod) -> Vec<(IpAddr, usize)> {
             && one.every(DnsOutcome::Timeout)
     });
     for one in large {
-        let of_server = || pod.dns_to(one.server);
+        let of_server = || pod.every_dns().filter(|other| other.server == one.server);
         let did_not_fit = of_server().any(|other| {
             other.name == one.name
                 && other.transport == Transport::Udp
@@ -85,7 +85,7 @@ fn lost(servers: &Servers<'_>, pod: &ProbePod) -> Vec<(IpAddr, usize)> {
         });
         // The server itself may get no answer: somebody must have got this one, or the name be of the cluster.
         let has_it = eksnet_model::dns::in_domain(one.name, servers.domain)
-            || pod.dns().any(|other| {
+            || pod.every_dns().any(|other| {
                 other.server != one.server
                     && other.name == one.name
                     && other.query == QueryType::Txt

@@ -18,6 +18,9 @@ pub const VPC_RESOLVER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0
 /// Address on which NodeLocal DNSCache listens unless told otherwise.
 pub const NODE_LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 20, 10));
 
+/// First label of names that were made up so that no cache holds them and no server knows them.
+pub const MADE_UP: &str = "eksnet-no-such-name-";
+
 /// Cluster DNS as the evidence shows it. What is empty here may be missing for lack of evidence: read
 /// the source itself before claiming that it is absent.
 #[derive(Clone, Debug)]

@@ -67,7 +67,8 @@ impl ProbePod {
     pub fn dns_path(&self, server: IpAddr, transport: Transport, domain: &str) -> Option<DnsPath> {
         let (mut own, mut other) = (DnsPath::default(), DnsPath::default());
         for answer in self
-            .dns_to(server)
+            .every_dns()
+            .filter(|answer| answer.server == server)
             .filter(|answer| answer.transport == transport && answer.query != QueryType::Txt)
         {
             let path = if in_domain(answer.name, domain) {

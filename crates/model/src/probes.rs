@@ -8,6 +8,7 @@ use eksnet_probe::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::dns::MADE_UP;
 use crate::{Text, Time};
 
 /// All probe pods of one run.
@@ -93,13 +94,20 @@ impl ProbePod {
         })
     }
 
-    /// Tries of all DNS queries that were put to `server`.
+    /// Tries of the queries of [`Self::dns`] that were put to `server`.
     pub fn dns_to(&self, server: IpAddr) -> impl Iterator<Item = DnsAnswer<'_>> {
         self.dns().filter(move |answer| answer.server == server)
     }
 
-    /// Tries of all DNS queries.
+    /// Tries of all DNS queries for addresses of names that ought to exist.
     pub fn dns(&self) -> impl Iterator<Item = DnsAnswer<'_>> {
+        self.every_dns()
+            .filter(|answer| answer.query != QueryType::Txt && !answer.name.starts_with(MADE_UP))
+    }
+
+    /// Tries of all DNS queries, those for made-up names and for large answers included: they tell of the
+    /// way to a server, and nothing of names.
+    pub fn every_dns(&self) -> impl Iterator<Item = DnsAnswer<'_>> {
         self.answers()
             .filter_map(|(kind, outcome)| match (kind, outcome) {
                 (

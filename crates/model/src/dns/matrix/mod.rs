@@ -12,7 +12,7 @@ use std::net::IpAddr;
 use eksnet_probe::{DnsOutcome, Outcome, ProbeKind, QueryType, Transport};
 use serde::Serialize;
 
-use crate::dns::{bare, full_name};
+use crate::dns::{MADE_UP, bare, full_name};
 use crate::{ClusterDns, Gap, ProbePod, Snapshot, Source, Standpoint, Text, Time, Topology, Why};
 
 pub use server::{Column, ServerKind};
@@ -21,9 +21,6 @@ use tally::{Expected, Judged};
 
 /// Version of the matrix as JSON; within one, fields are only added.
 pub const DNS_SCHEMA: &str = "eksnet.dns/v1";
-
-/// First label of names that were made up so that no cache holds them and no server knows them.
-pub const MADE_UP: &str = "eksnet-no-such-name-";
 
 /// From where which server answers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -131,6 +128,7 @@ impl DnsMatrix {
             .iter()
             .flat_map(|pod| pod.answers())
             .filter_map(|(kind, _)| name_of(kind))
+            .filter(|name| !name.starts_with(MADE_UP))
             .map(|name| bare(name).into())
             .collect();
         names.sort_unstable();
@@ -253,7 +251,8 @@ fn of_resolv_conf(pod: &ProbePod, wants: &dyn Fn(&str) -> bool) -> Cell {
 fn of_server(pod: &ProbePod, server: IpAddr, wants: &dyn Fn(&str) -> bool) -> Cell {
     let mut cell = Cell::default();
     let (mut udp, mut tcp) = (Vec::new(), Vec::new());
-    for answer in pod.dns_to(server).filter(|answer| wants(answer.name)) {
+    let asked = pod.every_dns().filter(|answer| answer.server == server);
+    for answer in asked.filter(|answer| wants(answer.name)) {
         let expected = expected(answer.name, answer.query);
         let judged: Vec<Judged> = answer
             .tries

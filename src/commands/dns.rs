@@ -62,6 +62,7 @@ fn cluster(options: &Dns, verbose: u8) -> Result<Snapshot, Failure> {
         &options.aws,
         &options.probes,
     )?;
+    request.only_dns = true;
     request.dns_names = options.name.iter().cloned().collect();
     let line = Line::new(verbose);
     let live = live::block_on(live::run(&options.kubectl, &request, &line));

@@ -32,6 +32,8 @@ pub struct Request {
     pub as_workload: Option<Workload>,
     /// Namespace of the probe pods.
     pub probe_namespace: String,
+    /// Whether probes ask DNS servers and nothing else.
+    pub only_dns: bool,
     /// Names that are asked for beside those that the checks look at: host names, or Services as
     /// `NAME.NAMESPACE`.
     pub dns_names: Vec<String>,
@@ -62,6 +64,7 @@ impl Default for Request {
             nodes: NodeChoice::Sampled,
             as_workload: None,
             probe_namespace: "default".to_owned(),
+            only_dns: false,
             dns_names: Vec::new(),
             namespaces: Vec::new(),
             agent_image: None,

@@ -1,13 +1,17 @@
 //! What probe pods ask: the matrix of `P.*` probes from one standpoint.
 
+mod forced;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use eksnet_model::dns::{full_name, in_domain};
+use eksnet_model::dns::{MADE_UP, full_name, in_domain};
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{AwsEndpoint, ClusterFacts, Component, Snapshot, Text, Topology};
 use eksnet_probe::{ProbeKind, ProbeSpec, QueryType, Transport};
 use ipnet::IpNet;
+
+pub(crate) use forced::with;
 
 use crate::kubernetes::ClusterHints;
 
@@ -23,6 +27,17 @@ const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 169, 254);
 /// A name outside of the cluster and of the VPC that a resolver without egress still answers.
 const EXTERNAL: &str = "amazon.com.";
 
+/// How much a standpoint asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    /// DNS alone: everything times out within 8 s.
+    Dns,
+    /// All of the network.
+    Network,
+    /// The network, and a workload's identity.
+    Identity,
+}
+
 /// What probes are aimed at, drawn from the evidence once and the same for every standpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Targets {
@@ -31,6 +46,10 @@ pub(crate) struct Targets {
     dns_services: Vec<IpAddr>,
     /// Addresses of CoreDNS pods.
     dns_pods: Vec<IpAddr>,
+    /// The nodes that those are on.
+    dns_nodes: BTreeMap<IpAddr, String>,
+    /// What makes this run's made-up names its own.
+    salt: String,
     /// Whether NodeLocal DNSCache runs.
     node_local: bool,
     /// Resolvers of the VPC, and servers of its DHCP options.
@@ -57,6 +76,7 @@ impl Targets {
         topology: &Topology<'_>,
         hints: &ClusterHints,
         names: &[String],
+        salt: &str,
     ) -> Self {
         let facts = &snapshot.cluster;
         let on_ec2 = facts.eks != Some(false);
@@ -77,7 +97,14 @@ impl Targets {
         Self {
             domain: facts.dns_domain().to_owned(),
             dns_services: service_ips(snapshot, "kube-system", "kube-dns"),
+            dns_nodes: dns
+                .iter()
+                .filter_map(|pod| {
+                    Some((pod.status.pod_ip.parse().ok()?, pod.spec.node_name.clone()))
+                })
+                .collect(),
             dns_pods,
+            salt: salt.to_owned(),
             node_local: topology.pods_of(Component::NodeLocalDns).next().is_some(),
             resolvers: if on_ec2 {
                 resolvers(snapshot, topology)
@@ -107,15 +134,34 @@ impl Targets {
         self.region.as_deref()
     }
 
-    /// The probes of one standpoint, with `identity` those of a workload's identity too.
-    pub(crate) fn probes(&self, identity: bool) -> Vec<ProbeSpec> {
+    /// The probes of one standpoint.
+    pub(crate) fn probes(&self, asks: Asks) -> Vec<ProbeSpec> {
         let mut plan = Plan::default();
         plan.add(ProbeKind::Resolv);
+        self.dns(&mut plan);
+        if asks != Asks::Dns {
+            self.connections(&mut plan);
+        }
+        if let Some(region) = self.region().filter(|_| asks == Asks::Identity) {
+            plan.add(ProbeKind::Sts {
+                region: region.to_owned(),
+                endpoint: None,
+                timeout_ms: 10_000,
+            });
+        }
+        plan.probes
+    }
+
+    fn dns(&self, plan: &mut Plan) {
         let in_cluster = format!("kubernetes.default.svc.{}.", self.domain);
         let dotted: Vec<String> = self.aws.iter().map(|host| format!("{host}.")).collect();
         let sts = dotted.first();
+        // That it does not exist needs no upstream either, and no answer of an earlier time can serve.
+        let made_up = format!("{MADE_UP}{}.{}.", self.salt, self.domain);
         for service in &self.dns_services {
             plan.dns(*service, &in_cluster);
+            plan.dns(*service, &made_up);
+            plan.large(*service);
             for name in &dotted {
                 plan.dns(*service, name);
             }
@@ -131,6 +177,7 @@ impl Targets {
         }
         for pod in &self.dns_pods {
             plan.dns(*pod, &in_cluster);
+            plan.dns(*pod, &made_up);
             sts.into_iter().for_each(|name| plan.dns(*pod, name));
         }
         for resolver in &self.resolvers {
@@ -139,6 +186,7 @@ impl Targets {
                 plan.dns(*resolver, name);
             }
             plan.dns(*resolver, EXTERNAL);
+            plan.large(*resolver);
         }
         for (written, full) in &self.named {
             let node_local = self.node_local.then_some(NODE_LOCAL.into());
@@ -158,6 +206,9 @@ impl Targets {
         for host in &self.aws {
             plan.lookup(host);
         }
+    }
+
+    fn connections(&self, plan: &mut Plan) {
         for ip in &self.kubernetes {
             plan.tcp(&ip.to_string(), 443);
         }
@@ -194,14 +245,6 @@ impl Targets {
                 timeout_ms: 2000,
             });
         }
-        if let Some(region) = self.region().filter(|_| identity) {
-            plan.add(ProbeKind::Sts {
-                region: region.to_owned(),
-                endpoint: None,
-                timeout_ms: 10_000,
-            });
-        }
-        plan.probes
     }
 }
 
@@ -221,14 +264,23 @@ impl Plan {
         self.probes.push(ProbeSpec { id, kind });
     }
 
-    /// A question over UDP and over TCP: five tries, 200 ms apart, 2 s each.
+    /// A question for an answer that does not fit a packet without EDNS.
+    fn large(&mut self, server: IpAddr) {
+        self.ask(server, EXTERNAL, QueryType::Txt);
+    }
+
     fn dns(&mut self, server: IpAddr, name: &str) {
+        self.ask(server, name, QueryType::A);
+    }
+
+    /// A question over UDP and over TCP: five tries, 200 ms apart, 2 s each.
+    fn ask(&mut self, server: IpAddr, name: &str, query: QueryType) {
         for transport in [Transport::Udp, Transport::Tcp] {
             self.add(ProbeKind::Dns {
                 server: SocketAddr::new(server, 53),
                 transport,
                 name: name.to_owned(),
-                query: QueryType::A,
+                query,
                 tries: 5,
                 gap_ms: 200,
                 timeout_ms: 2000,
@@ -239,7 +291,7 @@ impl Plan {
     fn lookup(&mut self, name: &str) {
         self.add(ProbeKind::Lookup {
             name: name.to_owned(),
-            timeout_ms: 8000,
+            timeout_ms: 5000,
         });
     }
 

@@ -8,7 +8,7 @@ use super::hazard::hazards;
 use super::launch::{Planned, owner_name};
 use super::manifest::labels as own_labels;
 use super::object::{Kind, Object};
-use super::plan::Targets;
+use super::plan::{Asks, Targets, with};
 use super::standpoints;
 use super::workload::{Disguise, NoDisguise, disguise};
 use crate::collect::CollectError;
@@ -45,7 +45,13 @@ pub(crate) async fn prepare(
     deadline: Instant,
 ) -> Result<Prepared, CollectError> {
     let topology = Topology::of(snapshot);
-    let targets = Targets::of(snapshot, &topology, connection.hints(), &request.dns_names);
+    let targets = Targets::of(
+        snapshot,
+        &topology,
+        connection.hints(),
+        &request.dns_names,
+        cleanup.run(),
+    );
     let chosen =
         standpoints::choose(snapshot, &topology, &request.nodes).map_err(CollectError::Nodes)?;
     let mut prepared = Prepared::default();
@@ -64,12 +70,24 @@ pub(crate) async fn prepare(
     if request.wants(Source::Probes) {
         prepared.network_gap = avoided(snapshot, namespace, cleanup.run());
         if prepared.network_gap.is_none() {
-            let probes = targets.probes(false);
+            let asks = if request.only_dns {
+                Asks::Dns
+            } else {
+                Asks::Network
+            };
+            let probes = targets.probes(asks);
+            let nodes: Vec<&str> = chosen
+                .stands
+                .iter()
+                .map(|stand| stand.node.as_str())
+                .collect();
+            let forced = targets.forced(&nodes);
             prepared.network = chosen
                 .stands
                 .iter()
+                .zip(forced)
                 .enumerate()
-                .map(|(number, stand)| Planned {
+                .map(|(number, (stand, forced))| Planned {
                     object: pod(number, namespace),
                     at: Standpoint {
                         node: stand.node.as_str().into(),
@@ -77,7 +95,7 @@ pub(crate) async fn prepare(
                         namespace: namespace.into(),
                         workload: None,
                     },
-                    plan: probes.clone(),
+                    plan: with(probes.clone(), forced),
                     guise: None,
                 })
                 .collect();
@@ -124,7 +142,7 @@ pub(crate) async fn prepare(
                         namespace: workload.namespace.as_str().into(),
                         workload: Some(workload.to_string().into()),
                     },
-                    plan: targets.probes(true),
+                    plan: targets.probes(Asks::Identity),
                     guise: Some(guise),
                 });
             }

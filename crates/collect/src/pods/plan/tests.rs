@@ -30,12 +30,12 @@ fn hints() -> ClusterHints {
 }
 
 fn targets(snapshot: &Snapshot) -> Targets {
-    Targets::of(snapshot, &Topology::of(snapshot), &hints(), &[])
+    Targets::of(snapshot, &Topology::of(snapshot), &hints(), &[], "s")
 }
 
 fn asked(targets: &Targets, server: &str) -> Vec<String> {
     let mut names: Vec<String> = targets
-        .probes(false)
+        .probes(Asks::Network)
         .into_iter()
         .filter_map(|spec| match spec.kind {
             ProbeKind::Dns {
@@ -45,10 +45,11 @@ fn asked(targets: &Targets, server: &str) -> Vec<String> {
                 tries,
                 gap_ms,
                 timeout_ms,
-                ..
+                query,
             } if of.to_string() == server => {
                 assert_eq!((tries, gap_ms, timeout_ms), (5, 200, 2000));
-                Some(format!("{transport:?} {name}").to_lowercase())
+                let large = if query == QueryType::Txt { " txt" } else { "" };
+                Some(format!("{transport:?} {name}{large}").to_lowercase())
             }
             _ => None,
         })
@@ -64,8 +65,10 @@ fn every_server_is_asked_its_names_over_both_transports() {
     assert_eq!(
         pod,
         [
+            "tcp eksnet-no-such-name-s.cluster.local.",
             "tcp kubernetes.default.svc.cluster.local.",
             "tcp sts.us-west-2.amazonaws.com.",
+            "udp eksnet-no-such-name-s.cluster.local.",
             "udp kubernetes.default.svc.cluster.local.",
             "udp sts.us-west-2.amazonaws.com.",
         ]
@@ -136,7 +139,7 @@ fn the_resolver_of_the_vpc_is_two_above_its_primary_block() {
 fn outside_of_aws_nothing_of_aws_is_asked() {
     let mut snapshot = snapshot(vec![]);
     snapshot.cluster.eks = Some(false);
-    let probes = targets(&snapshot).probes(true);
+    let probes = targets(&snapshot).probes(Asks::Identity);
     let text = serde_json::to_string(&probes).unwrap();
     for word in ["169.254", "sts", "us-west-2.amazonaws.com."] {
         let own = text.replace("0A.gr7.us-west-2.eks.amazonaws.com", "");
@@ -147,7 +150,12 @@ fn outside_of_aws_nothing_of_aws_is_asked() {
     snapshot.cluster.region = None;
     assert_eq!(
         asked(&targets(&snapshot), "169.254.169.253:53"),
-        ["tcp amazon.com.", "udp amazon.com."]
+        [
+            "tcp amazon.com.",
+            "tcp amazon.com. txt",
+            "udp amazon.com.",
+            "udp amazon.com. txt"
+        ]
     );
 }
 
@@ -159,7 +167,7 @@ fn a_tunnel_on_this_machine_is_not_probed_from_pods() {
         ..hints()
     };
     let snapshot = snapshot(vec![]);
-    let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &tunnel, &[]);
+    let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &tunnel, &[], "s");
     assert_eq!(targets.api, None);
 }
 
@@ -190,7 +198,7 @@ fn many_coredns_pods_are_sampled_over_zones_and_nodes() {
 #[test]
 fn ids_are_unique_and_the_identity_is_asked_only_where_it_is_wanted() {
     let targets = targets(&snapshot(vec![coredns(0, "n1"), coredns(1, "n2")]));
-    let probes = targets.probes(true);
+    let probes = targets.probes(Asks::Identity);
     let ids: BTreeSet<u32> = probes.iter().map(|spec| spec.id).collect();
     assert_eq!(ids.len(), probes.len());
     let sts = |probes: &[ProbeSpec]| {
@@ -198,7 +206,7 @@ fn ids_are_unique_and_the_identity_is_asked_only_where_it_is_wanted() {
             .iter()
             .any(|spec| matches!(spec.kind, ProbeKind::Sts { .. }))
     };
-    assert!(sts(&probes) && !sts(&targets.probes(false)));
+    assert!(sts(&probes) && !sts(&targets.probes(Asks::Network)));
 }
 
 #[test]
@@ -210,8 +218,8 @@ fn a_name_that_was_asked_for_goes_to_every_server_that_may_know_it() {
     let asks = |name: &str| {
         let hints = hints();
         let names = [name.to_owned()];
-        let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &hints, &names);
-        let plan = targets.probes(false);
+        let targets = Targets::of(&snapshot, &Topology::of(&snapshot), &hints, &names, "s");
+        let plan = targets.probes(Asks::Network);
         let servers: BTreeSet<String> = plan
             .iter()
             .filter_map(|spec| match &spec.kind {
@@ -238,4 +246,98 @@ fn a_name_that_was_asked_for_goes_to_every_server_that_may_know_it() {
         asks("shop.bank.svc.cluster.local"),
         ["10.0.0.1", "10.100.0.10"]
     );
+}
+
+/// Of a DNS question: how often it is asked.
+fn tries(kind: &ProbeKind) -> u64 {
+    match kind {
+        ProbeKind::Dns { tries, .. } => u64::from(*tries),
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_matrix_of_forty_pods_in_which_everything_times_out_ends_within_eight_seconds() {
+    let mut autoscaler = coredns(7, "n1");
+    autoscaler["spec"]["containers"][0]["image"] = json!("x/cluster-autoscaler:v1.33.0");
+    let pods = (0..60).map(|n| coredns(n, &format!("n{n}")));
+    let targets = targets(&snapshot(pods.chain([autoscaler]).collect()));
+    let probes = targets.probes(Asks::Dns);
+    let forced = targets.forced(&["n0"]);
+    let queries: u64 = probes.iter().map(|spec| tries(&spec.kind)).sum::<u64>()
+        + forced[0].iter().map(tries).sum::<u64>();
+    // The agent sends one each 2 ms; the last waits 2 s. Starting and reporting get a second.
+    let ends_ms = queries * 2 + 2000;
+    assert!(queries > 1500, "{queries}");
+    assert!(
+        ends_ms + 1000 < 8000,
+        "{queries} queries end after {ends_ms} ms"
+    );
+    let longest = probes.iter().filter_map(|spec| match &spec.kind {
+        ProbeKind::Lookup { timeout_ms, .. } => Some(*timeout_ms),
+        _ => None,
+    });
+    assert!(longest.max() <= Some(5000));
+    assert!(probes.iter().all(|spec| matches!(
+        spec.kind,
+        ProbeKind::Dns { .. } | ProbeKind::Lookup { .. } | ProbeKind::Resolv
+    )));
+}
+
+#[test]
+fn forced_upstream_queries_stay_below_a_hundred_per_coredns_node_over_all_standpoints() {
+    // Thirty pods crowd on one node, ten stand alone, and two dozen standpoints ask.
+    let pods: Vec<Value> = (0..40)
+        .map(|n| {
+            coredns(
+                n,
+                &if n < 30 {
+                    "crowded".to_owned()
+                } else {
+                    format!("n{n}")
+                },
+            )
+        })
+        .collect();
+    let targets = targets(&snapshot(pods));
+    let stands: Vec<String> = (0..24)
+        .map(|n| {
+            if n == 0 {
+                "crowded".to_owned()
+            } else {
+                format!("n{}", n + 29)
+            }
+        })
+        .collect();
+    let stands: Vec<&str> = stands.iter().map(String::as_str).collect();
+    let mut through: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut names = BTreeSet::new();
+    for (stand, plan) in stands.iter().zip(targets.forced(&stands)) {
+        for kind in &plan {
+            let ProbeKind::Dns { server, name, .. } = kind else {
+                unreachable!("forced queries are DNS");
+            };
+            let node = targets.dns_nodes[&server.ip()].as_str();
+            *through.entry(node).or_default() += tries(kind);
+            assert!(names.insert(name.clone()), "a cache could hold {name}");
+            assert_eq!(
+                node, *stand,
+                "a pod is asked from its own node where one stands there"
+            );
+        }
+    }
+    assert_eq!(through["crowded"], forced::MOST_PER_NODE as u64);
+    assert_eq!(through.len(), 11);
+    assert!(
+        through.values().all(|queries| *queries <= 100),
+        "{through:?}"
+    );
+}
+
+#[test]
+fn a_coredns_pod_without_a_standpoint_on_its_node_is_asked_by_one_other() {
+    let targets = targets(&snapshot(vec![coredns(0, "n1"), coredns(1, "n2")]));
+    let plans = targets.forced(&["n1", "n9"]);
+    assert_eq!(plans.iter().map(Vec::len).collect::<Vec<_>>(), [5, 5]);
+    assert!(targets.forced(&[]).is_empty());
 }

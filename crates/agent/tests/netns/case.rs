@@ -66,6 +66,8 @@ pub(crate) struct Answer {
     pub(crate) a: Vec<Ipv4Addr>,
     pub(crate) aaaa: Vec<Ipv6Addr>,
     pub(crate) alias: Option<String>,
+    /// Records of 60 characters each, asked for as TXT.
+    pub(crate) texts: u8,
     /// Response code, as a number.
     pub(crate) code: u16,
     /// TC over UDP, whole over TCP.

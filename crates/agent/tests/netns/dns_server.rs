@@ -5,13 +5,16 @@ use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use hickory_proto::op::{Message, MessageType, ResponseCode};
-use hickory_proto::rr::rdata::{A, AAAA, CNAME};
+use hickory_proto::rr::rdata::{A, AAAA, CNAME, TXT};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::LocalSet;
 
 use crate::case::{Answer, DnsServer, Quirk};
+
+/// Largest answer over UDP to a query without EDNS, RFC 1035.
+const LARGEST_DATAGRAM: usize = 512;
 
 /// Serves UDP and TCP on port 53 of all addresses.
 pub(crate) async fn serve(server: DnsServer, listening: Sender<()>) {
@@ -133,6 +136,9 @@ fn encode(query: &Message, answer: &Answer, udp: bool) -> Vec<u8> {
                 .iter()
                 .map(|six| RData::AAAA(AAAA(*six)))
                 .collect(),
+            RecordType::TXT => (0..answer.texts)
+                .map(|number| RData::TXT(TXT::new(vec![format!("{number:060}")])))
+                .collect(),
             _ => Vec::new(),
         };
         message.add_answers(
@@ -140,5 +146,11 @@ fn encode(query: &Message, answer: &Answer, udp: bool) -> Vec<u8> {
                 .map(|data| Record::from_rdata(owner.clone(), 30, data)),
         );
     }
-    message.to_vec().expect("an answer encodes")
+    let bytes = message.to_vec().expect("an answer encodes");
+    if udp && bytes.len() > LARGEST_DATAGRAM {
+        message.answers.clear();
+        message.metadata.truncation = true;
+        return message.to_vec().expect("an answer encodes");
+    }
+    bytes
 }

@@ -83,6 +83,11 @@ impl Lab {
         format!("{}-{node}", self.prefix)
     }
 
+    /// Loads nftables rules into the namespace of `node`.
+    pub(crate) fn load(&self, node: &str, table: &str) -> Result<(), String> {
+        load(&self.namespace(node), table)
+    }
+
     /// Runs `serve` on a thread of its own inside the namespace of `node`, until the lab ends.
     /// Returns when `serve` has said that it listens.
     pub(crate) fn serve<F>(
@@ -190,9 +195,14 @@ fn load_filter(namespace: &str, input: &[String], output: &[String]) -> Result<(
         chain("input", input),
         chain("output", output)
     );
+    load(namespace, &table)
+}
+
+/// Loads nftables rules.
+fn load(namespace: &str, table: &str) -> Result<(), String> {
     let mut nft = Command::new("ip");
     nft.args(["netns", "exec", namespace, "nft", "-f", "-"]);
-    run(&mut nft, &table)
+    run(&mut nft, table)
 }
 
 fn ip(namespace: &str, lines: &str) -> Result<(), String> {

@@ -10,6 +10,7 @@ mod dns_server;
 mod http_server;
 mod lab;
 mod play;
+mod topology;
 
 /// One test per file: the name of the test is the name of the file.
 macro_rules! cases {
@@ -48,4 +49,38 @@ cases! {
     sts_identities
     tcp_states
     tls_out_of_reach
+}
+
+/// One test per topology: the name of the test is the name of the file.
+macro_rules! topologies {
+    ($($name:ident)*) => {
+        mod topologies {
+            $(#[test]
+            fn $name() {
+                crate::topology::diagnose(stringify!($name));
+            })*
+        }
+
+        #[test]
+        fn every_topology_has_a_test() {
+            let mut listed = vec![$(concat!(stringify!($name), ".toml")),*];
+            listed.sort_unstable();
+            assert_eq!(listed, topology::files());
+        }
+    };
+}
+
+topologies! {
+    answers_blocked
+    healthy
+    large_answers_blocked
+    one_replica_blocked
+    one_replica_silent
+    policy_blocks_dns
+    random_loss
+    random_loss_unexplained
+    resolver_dead
+    service_address_dead
+    tcp_blocked
+    udp_blocked
 }

@@ -33,13 +33,7 @@ pub(crate) fn files() -> Vec<String> {
 pub(crate) fn play(name: &str) {
     let case = Case::read(&folder().join(format!("{name}.toml")));
     if let Some(why) = lacking() {
-        let required = std::env::var("EKSNET_REQUIRE").unwrap_or_default();
-        assert!(
-            !required.split(',').any(|each| each.trim() == "netns"),
-            "network namespaces are required and cannot be made: {why}"
-        );
-        eprintln!("skipped, network namespaces cannot be made here: {why}");
-        return;
+        return skipped(why);
     }
     let mut lab = Lab::build(&case.nodes).unwrap_or_else(|why| panic!("{why}"));
     for server in case.dns {
@@ -67,6 +61,16 @@ pub(crate) fn play(name: &str) {
     );
 }
 
+/// Says that a test was left out, unless it is required.
+pub(crate) fn skipped(why: &str) {
+    let required = std::env::var("EKSNET_REQUIRE").unwrap_or_default();
+    assert!(
+        !required.split(',').any(|each| each.trim() == "netns"),
+        "network namespaces are required and cannot be made: {why}"
+    );
+    eprintln!("skipped, network namespaces cannot be made here: {why}");
+}
+
 /// Runs the probes of one node as one plan; returns what was not as expected.
 fn run_on(
     lab: &Lab,
@@ -82,11 +86,32 @@ fn run_on(
         id,
         kind: kind.clone(),
     });
+    let results = run_plan(lab, node, environment, specs.collect());
+    let by_id: BTreeMap<u32, &ProbeResult> = results.iter().map(|each| (each.id, each)).collect();
+    (0..)
+        .zip(&kinds)
+        .filter_map(|(id, (probe, kind))| {
+            let outcome = &by_id.get(&id)?.outcome;
+            let seen = seen(outcome);
+            let expected = serde_json::to_value(&probe.expect).expect("plain data");
+            differs(&expected, &seen)
+                .map(|how| format!("from {node}: {kind:?}\n    {how}\n    in {outcome:?}"))
+        })
+        .collect()
+}
+
+/// Runs the agent on a node; its results, whole.
+pub(crate) fn run_plan(
+    lab: &Lab,
+    node: &str,
+    environment: &BTreeMap<String, String>,
+    probes: Vec<ProbeSpec>,
+) -> Vec<ProbeResult> {
     let plan = Plan {
         protocol: PROTOCOL,
         nonce: "netns".to_owned(),
         deadline_ms: DEADLINE_MS,
-        probes: specs.collect(),
+        probes,
     };
     let output = Command::new("timeout")
         .args(["180", "ip", "netns", "exec", &lab.namespace(node)])
@@ -108,21 +133,7 @@ fn run_on(
     assert!(transcript.complete, "{node}: {log}\n{errors}");
     assert!(!transcript.cut, "{node}: the deadline came: {log}");
     assert_eq!(transcript.foreign_lines, 0, "{node}: {log}");
-    let by_id: BTreeMap<u32, &ProbeResult> = transcript
-        .results
-        .iter()
-        .map(|each| (each.id, each))
-        .collect();
-    (0..)
-        .zip(&kinds)
-        .filter_map(|(id, (probe, kind))| {
-            let outcome = &by_id.get(&id)?.outcome;
-            let seen = seen(outcome);
-            let expected = serde_json::to_value(&probe.expect).expect("plain data");
-            differs(&expected, &seen)
-                .map(|how| format!("from {node}: {kind:?}\n    {how}\n    in {outcome:?}"))
-        })
-        .collect()
+    transcript.results
 }
 
 fn agent() -> String {

@@ -23,6 +23,10 @@ pub(crate) struct Describe {
     /// What `kubectl describe service` shows as `Endpoints`.
     endpoints: Option<String>,
     service: k8s::Service,
+    /// Where `kubectl describe ingress` says that it is reached.
+    address: String,
+    /// Class, of an Ingress alone.
+    ingress: Option<String>,
     pod: k8s::Pod,
     node: k8s::Node,
 }
@@ -129,6 +133,12 @@ impl Describe {
                 }
                 shown.push_str(value);
             }
+            "Address" => self.address = value.to_owned(),
+            "Ingress Class" => self.ingress = Some(value.to_owned()),
+            "Default backend" => {
+                self.ingress.get_or_insert_default();
+            }
+            "LoadBalancer Ingress" => self.service.status = Some(k8s::LoadBalanced::at(value)),
             "Type" => self.service.spec.kind = value.to_owned(),
             "Selector" => {
                 for each in value.split(',') {
@@ -257,10 +267,16 @@ impl Describe {
     }
 
     fn event(&self, text: &str, shown: &mut Shown) -> bool {
-        let kind = match (self.is_pod, self.is_node) {
-            (true, _) => "Pod",
-            (_, true) => "Node",
-            _ => "",
+        let kind = if self.is_pod {
+            "Pod"
+        } else if self.is_node {
+            "Node"
+        } else if self.ingress.is_some() {
+            "Ingress"
+        } else if !self.service.spec.kind.is_empty() {
+            "Service"
+        } else {
+            ""
         };
         let about = k8s::ObjectReference {
             kind: kind.to_owned(),
@@ -293,6 +309,17 @@ impl Describe {
                 metadata: self.pod.metadata,
             });
             true
+        } else if let Some(class) = self.ingress {
+            self.pod.metadata.name = self.name;
+            self.pod.metadata.namespace = self.namespace;
+            shown.ingresses.push(k8s::Ingress {
+                metadata: self.pod.metadata,
+                spec: k8s::IngressSpec {
+                    ingress_class_name: class,
+                },
+                status: Some(k8s::LoadBalanced::at(&self.address)),
+            });
+            true
         } else if let Some(addresses) = self
             .endpoints
             .filter(|_| !self.service.spec.kind.is_empty())
@@ -308,6 +335,9 @@ impl Describe {
             self.service.metadata = meta;
             self.service.metadata.annotations = self.pod.metadata.annotations;
             self.service.spec.cluster_ip = self.pod.status.pod_ip;
+            if self.service.spec.kind == "LoadBalancer" {
+                self.service.status.get_or_insert_default();
+            }
             shown.services.push(self.service);
             true
         } else {

@@ -119,6 +119,7 @@ kinds! {
     "Deployment" deployments: k8s::Deployment = Deployments ["deployments", "deployment", "deploy"];
     "DaemonSet" daemonsets: k8s::DaemonSet = DaemonSets ["daemonsets", "daemonset", "ds"];
     "Service" services: k8s::Service = Services ["services", "service", "svc"];
+    "Ingress" ingresses: k8s::Ingress = Ingresses ["ingresses", "ingress", "ing"];
     "EndpointSlice" endpointslices: k8s::EndpointSlice = EndpointSlices ["endpointslices", "endpointslice"];
     "Event" events: k8s::Event = Events ["events", "event", "ev"];
     "ConfigMap" configmaps: k8s::ConfigMap = ConfigMaps ["configmaps", "configmap", "cm"];

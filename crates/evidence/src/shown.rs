@@ -13,6 +13,7 @@ pub(crate) struct Shown {
     pub(crate) pods: Vec<(k8s::Pod, Option<i64>)>,
     pub(crate) nodes: Vec<(k8s::Node, Option<i64>)>,
     pub(crate) services: Vec<k8s::Service>,
+    pub(crate) ingresses: Vec<k8s::Ingress>,
     pub(crate) deployments: Vec<k8s::Deployment>,
     pub(crate) daemonsets: Vec<k8s::DaemonSet>,
     pub(crate) endpointslices: Vec<k8s::EndpointSlice>,
@@ -70,6 +71,10 @@ impl Shown {
         for object in self.services {
             let meta = object.metadata.clone();
             objects.services.show(&meta.namespace, &meta.name, object);
+        }
+        for object in self.ingresses {
+            let meta = object.metadata.clone();
+            objects.ingresses.show(&meta.namespace, &meta.name, object);
         }
         for object in self.deployments {
             let meta = object.metadata.clone();

@@ -178,6 +178,8 @@ impl<'a> Cx<'a> {
         daemonsets -> Vec<k8s::DaemonSet> = DaemonSets, kubernetes.daemonsets;
         /// Services.
         services -> Vec<k8s::Service> = Services, kubernetes.services;
+        /// Ingresses.
+        ingresses -> Vec<k8s::Ingress> = Ingresses, kubernetes.ingresses;
         /// EndpointSlices.
         endpoint_slices -> Vec<k8s::EndpointSlice> = EndpointSlices, kubernetes.endpointslices;
         /// Events.
@@ -266,6 +268,8 @@ impl<'a> Cx<'a> {
         token_claims -> Vec<iam::TokenClaims> = TokenClaims, aws.token_claims;
         /// Scaling activities of the Auto Scaling groups.
         scaling_activities -> Vec<aws::ScalingActivity> = ScalingActivities, aws.scaling_activities;
+        /// Health of the targets of load balancers.
+        target_health -> Vec<aws::TargetHealthDescription> = TargetHealth, aws.target_health;
         /// Simulated permissions.
         simulated_policies -> Vec<iam::SimulatedRole> = SimulatedPolicies, aws.simulated_policies;
         /// Network probes.

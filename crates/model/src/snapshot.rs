@@ -78,6 +78,8 @@ group! {
         daemonsets: Vec<k8s::DaemonSet> = DaemonSets,
         /// Services.
         services: Vec<k8s::Service> = Services,
+        /// Ingresses.
+        ingresses: Vec<k8s::Ingress> = Ingresses,
         /// EndpointSlices.
         endpointslices: Vec<k8s::EndpointSlice> = EndpointSlices,
         /// Events.
@@ -164,6 +166,8 @@ group! {
         auto_scaling_groups: Vec<aws::AutoScalingGroup> = AutoScalingGroups,
         /// Scaling activities of the Auto Scaling groups.
         scaling_activities: Vec<aws::ScalingActivity> = ScalingActivities,
+        /// Health of the targets of load balancers.
+        target_health: Vec<aws::TargetHealthDescription> = TargetHealth,
         /// Simulated permissions.
         simulated_policies: Vec<iam::SimulatedRole> = SimulatedPolicies,
         /// Roles.

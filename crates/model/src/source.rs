@@ -77,6 +77,8 @@ sources! {
     DaemonSets = "k8s/daemonsets", rbac ["apps" / "daemonsets" ["get" "list"]], iam [];
     /// Services.
     Services = "k8s/services", rbac ["" / "services" ["get" "list"]], iam [];
+    /// Ingresses.
+    Ingresses = "k8s/ingresses", rbac ["networking.k8s.io" / "ingresses" ["get" "list"]], iam [];
     /// EndpointSlices.
     EndpointSlices = "k8s/endpointslices", rbac ["discovery.k8s.io" / "endpointslices" ["get" "list"]], iam [];
     /// Events of the last hour.
@@ -157,6 +159,8 @@ sources! {
     AutoScalingGroups = "autoscaling/groups", rbac [], iam ["autoscaling:DescribeAutoScalingGroups"];
     /// Scaling activities of the Auto Scaling groups, the newest first.
     ScalingActivities = "autoscaling/activities", rbac [], iam ["autoscaling:DescribeScalingActivities"];
+    /// Health of the targets of load balancers.
+    TargetHealth = "elb/target-health", rbac [], iam ["elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"];
     /// Simulated permissions of the components' roles.
     SimulatedPolicies = "iam/simulation", rbac [], iam ["iam:SimulatePrincipalPolicy", "iam:GetInstanceProfile"];
     /// Roles of service accounts, nodes and the cluster: trust policies and attached policies.
@@ -199,6 +203,7 @@ impl Source {
             ("ec2", _) => pascal(name),
             ("autoscaling", "activities") => "aws autoscaling describe-scaling-activities --output json".to_owned(),
             ("autoscaling", _) => "aws autoscaling describe-auto-scaling-groups --output json".to_owned(),
+            ("elb", _) => "aws elbv2 describe-target-health --target-group-arn ARN --output json".to_owned(),
             ("iam", "roles") => "aws iam get-role --role-name ROLE --output json".to_owned(),
             ("iam", "policies") => "aws iam get-role-policy --role-name ROLE --policy-name NAME --output json".to_owned(),
             ("iam", "oidc-providers") => "aws iam list-open-id-connect-providers --output json".to_owned(),

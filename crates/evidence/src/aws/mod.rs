@@ -116,6 +116,7 @@ lists! {
     "PrefixLists" prefix_lists: aws::PrefixList = PrefixLists, id prefix_list_id, alone [["PrefixListId" "Entries"]];
     "AutoScalingGroups" auto_scaling_groups: aws::AutoScalingGroup = AutoScalingGroups, id auto_scaling_group_name, alone [["AutoScalingGroupName" "MaxSize"]];
     "Activities" scaling_activities: aws::ScalingActivity = ScalingActivities, id activity_id, alone [["AutoScalingGroupName" "StatusCode"] ["StatusCode" "StatusMessage" "Description"]];
+    "TargetHealthDescriptions" target_health: aws::TargetHealthDescription = TargetHealth, id target.id, alone [["Target" "TargetHealth"]];
     "nodegroups" nodegroups: aws::Nodegroup = Nodegroups, id nodegroup_name, alone [["nodegroupName" "nodegroupArn"]];
     "addons" addons: aws::Addon = Addons, id addon_name, alone [["addonName" "addonArn"] ["addonName" "status" "health"] ["addonName" "addonVersion" "status"]];
     "accessEntries" access_entries: aws::AccessEntry = AccessEntries, id principal_arn, alone [["principalArn" "kubernetesGroups"]];

@@ -8,7 +8,7 @@ use crate::shown::{Shown, ShownEvent};
 use crate::words::{age, columns, ratio, row};
 
 pub(crate) use rows::endpoints;
-use rows::{containers, node, pod, service};
+use rows::{containers, load_balanced, node, pod, service};
 
 /// A table whose header was read.
 #[derive(Debug, PartialEq)]
@@ -24,6 +24,7 @@ enum Kind {
     Pods,
     Nodes,
     Services,
+    Ingresses,
     Deployments,
     DaemonSets,
     Endpoints,
@@ -65,6 +66,8 @@ impl Table {
             Kind::Pods
         } else if has(&["TYPE", "CLUSTER-IP"]) {
             Kind::Services
+        } else if has(&["HOSTS", "ADDRESS", "PORTS"]) {
+            Kind::Ingresses
         } else if has(&["DESIRED", "CURRENT", "READY", "UP-TO-DATE"]) {
             Kind::DaemonSets
         } else if has(&["READY", "UP-TO-DATE", "AVAILABLE"]) {
@@ -110,7 +113,24 @@ impl Table {
                 let spec = service(&cell);
                 shown.services.push(k8s::Service {
                     metadata: self.meta(&cell),
+                    status: load_balanced(&spec, &cell),
                     spec,
+                });
+            }
+            Kind::Ingresses => {
+                let address = cell("ADDRESS").unwrap_or_default();
+                // Without an address the cells behind it stand one column further left.
+                let address = if address.contains(['.', ':']) {
+                    address
+                } else {
+                    ""
+                };
+                shown.ingresses.push(k8s::Ingress {
+                    metadata: self.meta(&cell),
+                    spec: k8s::IngressSpec {
+                        ingress_class_name: cell("CLASS").unwrap_or_default().to_owned(),
+                    },
+                    status: Some(k8s::LoadBalanced::at(address)),
                 });
             }
             Kind::Deployments => {

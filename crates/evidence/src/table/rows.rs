@@ -202,6 +202,21 @@ pub(super) fn service<'c>(cell: &impl Fn(&str) -> Option<&'c str>) -> k8s::Servi
     }
 }
 
+/// The load balancer of a Service, by its column `EXTERNAL-IP`; `None` where it has no such column, or no
+/// load balancer is wanted.
+pub(super) fn load_balanced<'c>(
+    spec: &k8s::ServiceSpec,
+    cell: &impl Fn(&str) -> Option<&'c str>,
+) -> Option<k8s::LoadBalanced> {
+    let shown = cell("EXTERNAL-IP").filter(|_| spec.kind == "LoadBalancer")?;
+    let host = shown.split(',').next().unwrap_or_default();
+    Some(k8s::LoadBalanced::at(if host.starts_with('<') {
+        ""
+    } else {
+        host
+    }))
+}
+
 /// What `kubectl get endpoints` shows, as a slice: `10.0.1.5:53,10.0.2.6:53 + 4 more...`.
 pub(crate) fn endpoints(mut meta: k8s::Meta, addresses: Option<&str>) -> k8s::EndpointSlice {
     meta.labels

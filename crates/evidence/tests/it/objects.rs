@@ -336,3 +336,62 @@ fn a_record_of_a_log_that_names_a_kind_is_no_object() {
     let logs = kubernetes.logs.value().expect("a log");
     assert_eq!(logs[0].component, Component::Ipamd);
 }
+
+#[test]
+fn ingresses_are_read_from_tables_and_descriptions_with_or_without_an_address() {
+    let table = "$ kubectl get ingress -A\nNAMESPACE   NAME    CLASS   HOSTS   ADDRESS                                PORTS   AGE\nshop        web     alb     *       k8s-web-1.eu-west-1.elb.amazonaws.com   80      3d\nshop        quiet   alb     *                                               80      3d\n";
+    let described = "Name:             edge\nNamespace:        shop\nAddress:\nIngress Class:    alb\nDefault backend:  <default>\nEvents:\n  Type     Reason            Age   From     Message\n  ----     ------            ----  ----     -------\n  Warning  FailedBuildModel  9s    ingress  Failed build model due to x\n";
+    let snapshot = read(&[
+        ("table.txt", table.as_bytes()),
+        ("edge.txt", described.as_bytes()),
+    ])
+    .snapshot;
+    let mut seen: Vec<(String, bool)> = snapshot
+        .kubernetes
+        .ingresses
+        .value()
+        .expect("some")
+        .iter()
+        .map(|one| {
+            let exists = one.status.as_ref().is_some_and(|status| status.exists());
+            (one.metadata.name.clone(), exists)
+        })
+        .collect();
+    seen.sort();
+    let expected = [("edge", false), ("quiet", false), ("web", true)];
+    assert_eq!(
+        seen,
+        expected.map(|(name, exists)| (name.to_owned(), exists))
+    );
+    assert_eq!(
+        snapshot.kubernetes.events.value().expect("some")[0]
+            .involved_object
+            .kind,
+        "Ingress"
+    );
+}
+
+#[test]
+fn a_load_balancer_that_is_pending_is_none() {
+    let table = "$ kubectl -n shop get svc\nNAME   TYPE           CLUSTER-IP     EXTERNAL-IP   PORT(S)        AGE\nedge   LoadBalancer   172.20.4.9     <pending>     80:31234/TCP   9m\nweb    ClusterIP      172.20.4.10    <none>        80/TCP         9m\n";
+    let snapshot = read(&[("svc.txt", table.as_bytes())]).snapshot;
+    let status = |name: &str| {
+        let all = snapshot.kubernetes.services.value().expect("some");
+        let found = all.iter().find(|one| one.metadata.name == name);
+        found
+            .and_then(|one| one.status.clone())
+            .map(|status| status.exists())
+    };
+    assert_eq!(status("edge"), Some(false));
+    assert_eq!(status("web"), None);
+}
+
+#[test]
+fn the_health_of_targets_is_read_as_the_cli_prints_it() {
+    let answer = r#"{"TargetHealthDescriptions": [{"Target": {"Id": "i-0b7c", "Port": 31234}, "HealthCheckPort": "31234",
+        "TargetHealth": {"State": "unhealthy", "Reason": "Target.Timeout", "Description": "Request timed out"}}]}"#;
+    let snapshot = read(&[("targets.json", answer.as_bytes())]).snapshot;
+    let found = snapshot.aws.target_health.value().expect("some");
+    assert_eq!(found[0].key(), "i-0b7c:31234");
+    assert_eq!(found[0].target_health.reason, "Target.Timeout");
+}

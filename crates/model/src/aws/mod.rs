@@ -8,6 +8,7 @@ mod instance;
 mod interface;
 mod nat;
 mod security;
+mod targets;
 mod vpc;
 
 use serde::{Deserialize, Deserializer, Serialize};
@@ -29,6 +30,7 @@ pub use security::{
     CidrIp, CidrIpv6, GroupPair, IpPermission, NaclAssociation, NaclEntry, NetworkAcl, PortRange,
     PrefixList, PrefixListEntry, PrefixListId, SecurityGroup,
 };
+pub use targets::{Target, TargetHealth, TargetHealthDescription};
 pub use vpc::{
     CidrBlockAssociation, CidrBlockState, DhcpConfiguration, DhcpOptions, DhcpValue, DnsEntry,
     GroupIdentifier, Route, RouteTable, RouteTableAssociation, Subnet, SubnetCidrReservation, Vpc,

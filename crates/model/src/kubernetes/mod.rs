@@ -7,6 +7,7 @@
 mod affinity;
 mod calls;
 mod event;
+mod ingress;
 mod karpenter;
 mod meta;
 mod metrics;
@@ -29,6 +30,7 @@ pub use calls::{
     WebhookRule,
 };
 pub use event::{Event, ObjectReference, Series};
+pub use ingress::{Ingress, IngressSpec, LoadBalanced, LoadBalancerIngress, LoadBalancerStatus};
 pub use karpenter::{
     NodeClaim, NodeClaimSpec, NodeClaimStatus, NodeClass, NodeClassRef, NodeClassSpec,
     NodeClassStatus, NodePool, NodePoolSpec, NodePoolStatus, NodePoolTemplate, Selected,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::meta::null_is_default;
-use super::{IntOrString, Meta, ObjectReference};
+use super::{IntOrString, LoadBalanced, Meta, ObjectReference};
 
 /// A Service.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -15,6 +15,9 @@ pub struct Service {
     pub metadata: Meta,
     /// Wanted state.
     pub spec: ServiceSpec,
+    /// Seen state; `None` where it was not shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub status: Option<LoadBalanced>,
 }
 
 /// `spec` of a Service.

@@ -13,6 +13,8 @@ mod failed_calls;
 mod instances_not_nodes;
 mod intermittent_drops;
 mod kubectl_logs_exec_fail;
+mod lb_not_created;
+mod lb_targets_unhealthy;
 mod no_aws_credentials;
 mod no_scale_in;
 mod no_scale_out;
@@ -33,6 +35,8 @@ pub(crate) const SYMPTOMS: &[&Symptom] = &[
     &instances_not_nodes::SYMPTOM,
     &intermittent_drops::SYMPTOM,
     &kubectl_logs_exec_fail::SYMPTOM,
+    &lb_not_created::SYMPTOM,
+    &lb_targets_unhealthy::SYMPTOM,
     &no_aws_credentials::SYMPTOM,
     &no_scale_in::SYMPTOM,
     &no_scale_out::SYMPTOM,

@@ -110,3 +110,26 @@ fn the_autoscalers_log_alone_names_the_failing_name_through_a_pipe() {
     );
     assert_eq!(output.status.code(), Some(1));
 }
+
+#[test]
+fn what_the_user_tried_in_the_pod_tells_the_name_from_the_way_out() {
+    let output = doctor(
+        &root()
+            .join("tests/incidents/field_notes/evidence")
+            .to_string_lossy(),
+    )
+    .output()
+    .expect("the plugin can be started");
+    let report = report(&output);
+    let first = &report["diagnoses"][0];
+    let text = first.to_string();
+    for said in [
+        "8.8.8.8 answers from a pod",
+        "the way to the DNS server 10.100.0.10",
+        "no answer for the name",
+        "net/sg-node-dns",
+        "kubectl get nodes -o json",
+    ] {
+        assert!(text.contains(said), "{said}: {first:#}");
+    }
+}

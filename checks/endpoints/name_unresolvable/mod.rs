@@ -1,6 +1,7 @@
 //! `endpoints/name-unresolvable`: a name of AWS that pods call does not resolve.
 
 mod explain;
+mod way_out;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,6 +13,8 @@ use eksnet_model::{
     logs_and_events, source_of_log, told_together,
 };
 use eksnet_probe::DnsOutcome;
+
+use way_out::WayOut;
 
 const SIGNATURES: [&str; 3] = [
     "aws-post-dns-failure",
@@ -27,7 +30,12 @@ const META: Meta = Meta {
     severity: Severity::Critical,
     role: Role::Mechanism,
     needs: &[Source::Probes],
-    helps: &[Source::Logs, Source::Events, Source::Vpcs],
+    helps: &[
+        Source::Logs,
+        Source::Events,
+        Source::Vpcs,
+        Source::Observations,
+    ],
     signals: &[
         "tail-dns",
         "tail-dns-nxdomain",
@@ -179,11 +187,13 @@ impl Host<'_> {
         let past = self.logs.iter().all(|log| log.is_past(cx.now())) && !fails_now;
         let (severity, confidence) = self.rank(host, fails_now, resolves_now, past);
         let at = self.place(host);
+        let way_out = WayOut::of(cx, host);
         let mut finding = META
             .finding(severity, self.title(host, resolves_now, past))
             .confidence(confidence)
             .subject(Subject::new(SubjectKind::Host, host.clone()))
             .facts(self.facts(host, fails_now))
+            .facts(way_out.facts())
             .at(at.clone())
             .reaches(at);
         if !self.logs.is_empty() {
@@ -198,7 +208,11 @@ impl Host<'_> {
         if resolves_now {
             finding = finding.signal("resolves-now");
         }
-        Some(self.explained(cx, host, finding, resolves_now, past))
+        let mut finding = self.explained(cx, host, finding, resolves_now, past);
+        if let Some(leaves) = way_out.leaves().filter(|_| !past && !resolves_now) {
+            finding.detail = format!("{leaves} {}", finding.detail).into();
+        }
+        Some(finding)
     }
 
     fn rank(

@@ -64,7 +64,7 @@ impl Hand {
         let inner = inner.unwrap_or(command);
         self.vantage.command = inner.into();
         self.dns.command(inner, &self.vantage);
-        self.ping.command(inner, &self.vantage);
+        self.ping.command(inner);
         self.call.command(inner, &self.vantage);
         self.routing.command(inner);
         self.packets.command(inner);

@@ -15,12 +15,15 @@ pub(super) struct Pings {
     open: Option<Ping>,
     /// Host of the command.
     target: String,
+    /// Whether nothing was printed yet: ping prints its first line once it has an address.
+    is_mute: bool,
 }
 
 impl Pings {
-    pub(super) fn command(&mut self, command: &str, from: &Vantage) {
+    pub(super) fn command(&mut self, command: &str) {
         self.close();
         self.target.clear();
+        self.is_mute = false;
         let mut words = command
             .split_whitespace()
             .skip_while(|word| *word == "sudo");
@@ -35,13 +38,19 @@ impl Pings {
                 is_value = matches!(word, "-c" | "-W" | "-w" | "-i" | "-I" | "-s" | "-M" | "-t");
             } else {
                 self.target = word.trim_matches(['"', '\'']).to_owned();
+                self.is_mute = true;
                 break;
             }
         }
-        let _ = from;
     }
 
     pub(super) fn line(&mut self, text: &str, from: &Vantage, dns: &mut Dns) -> bool {
+        let was_mute = std::mem::take(&mut self.is_mute);
+        if text == "^C" && was_mute && address(&self.target).is_none() {
+            // Broken off while it waited for the name.
+            dns.failed(&self.target, None, from);
+            return true;
+        }
         if let Some(rest) = text.strip_prefix("PING ") {
             return self.begin(rest, from, dns);
         }

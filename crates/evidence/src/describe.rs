@@ -260,6 +260,7 @@ impl Describe {
         match key {
             "Kubelet Version" => info.kubelet_version = value,
             "OS Image" => info.os_image = value,
+            "Kernel Version" => info.kernel_version = value,
             "Operating System" => info.operating_system = value,
             "Architecture" => info.architecture = value,
             _ => {}

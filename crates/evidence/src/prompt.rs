@@ -98,6 +98,32 @@ fn is_program(text: &str) -> bool {
         )
 }
 
+/// What `kubectl logs` names: the container, else the pod, workload or selector.
+pub(crate) fn log_of(command: &str) -> Option<&str> {
+    let mut words = command.split(['|', ';', '>']).next()?.split_whitespace();
+    words
+        .next()
+        .filter(|program| matches!(*program, "kubectl" | "k" | "kc" | "oc"))?;
+    let (mut is_logs, mut container, mut target) = (false, None, None);
+    while let Some(word) = words.next() {
+        match word {
+            "logs" | "log" => is_logs = true,
+            "-n" | "--namespace" | "--context" | "--kubeconfig" | "--tail" | "--since" => {
+                words.next();
+            }
+            "-c" | "--container" => container = words.next(),
+            "-l" | "--selector" => target = words.next(),
+            _ if word.starts_with("-c=") || word.starts_with("--container=") => {
+                container = word.split_once('=').map(|(_, name)| name);
+            }
+            _ if word.starts_with("-l") || word.starts_with("--selector=") => target = Some(word),
+            _ if is_logs && !word.starts_with('-') && target.is_none() => target = Some(word),
+            _ => {}
+        }
+    }
+    container.or(target).filter(|_| is_logs)
+}
+
 /// The namespace that a kubectl command names: `-n NAME`, `--namespace NAME` or `--namespace=NAME`.
 pub(crate) fn namespace(command: &str) -> Option<&str> {
     let mut words = command.split_whitespace();
@@ -135,6 +161,28 @@ mod tests {
         }
         for none in ["# Pod's terminal", "It costs 5$ a day", "E1019 06:00: $ x"] {
             assert_eq!(command(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_command_names_the_log_that_it_prints() {
+        for (command, expected) in [
+            (
+                "kubectl -n kube-system logs kube-proxy-x7 --tail 5",
+                Some("kube-proxy-x7"),
+            ),
+            (
+                "k logs -f ds/aws-node -c aws-eks-nodeagent | tail",
+                Some("aws-eks-nodeagent"),
+            ),
+            (
+                "kubectl logs -l k8s-app=kube-dns -n kube-system",
+                Some("k8s-app=kube-dns"),
+            ),
+            ("kubectl get pods", None),
+            ("docker logs kube-proxy", None),
+        ] {
+            assert_eq!(log_of(command), expected, "{command}");
         }
     }
 

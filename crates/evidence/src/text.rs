@@ -124,6 +124,7 @@ impl<'t, 's> TextReader<'t, 's> {
             }
         }
         if is_fence {
+            self.logs.end_command();
             self.end_block();
             return;
         }
@@ -146,11 +147,13 @@ impl<'t, 's> TextReader<'t, 's> {
             self.end_block();
             self.namespace = prompt::namespace(command).unwrap_or_default().to_owned();
             self.hand.command(text, command);
+            self.logs.command(command);
             self.documents.aws.iam.command(command);
             return;
         }
         if text.trim().is_empty() {
             self.table = None;
+            self.logs.line(&Line::of(""));
             return;
         }
         self.found.is_prose |= text.split_whitespace().nth(2).is_some();

@@ -43,6 +43,9 @@ pub struct ClusterFacts {
     pub account: Option<Text>,
     /// Kubernetes version, such as `1.33`.
     pub version: Option<Text>,
+    /// Whether that version is a kubelet's, for want of the API server's own.
+    #[serde(skip)]
+    pub version_of_nodes: bool,
     /// Partition, such as `aws` or `aws-cn`.
     pub partition: Option<Text>,
     /// Whether it is an EKS cluster; `None` when nothing tells.
@@ -114,6 +117,7 @@ impl ClusterFacts {
                 let mut parts = version.split('.');
                 Some(format!("{}.{}", parts.next()?, parts.next()?))
             });
+            self.version_of_nodes = self.version.is_some();
         }
         if self.region.is_none() {
             self.region = first(&|node| node.region().map(str::to_owned));

@@ -8,6 +8,7 @@ use eksnet_model::{
 
 use crate::author;
 use crate::line::{Line, level, starts_record};
+use crate::prompt;
 use crate::stamp::{self, NO_YEAR, Record};
 
 /// Most pods whose logs one text may mix.
@@ -47,6 +48,8 @@ pub(crate) struct Logs<'s> {
     pending: Option<Pending>,
     /// Where a line that continues a record goes.
     newest: Option<(usize, Component)>,
+    /// Component whose log the newest command asks for, and whether any of it came.
+    asked: Option<(Component, bool)>,
     /// Lines of pods beyond [`MAX_PODS`].
     pub(crate) left_out: u64,
 }
@@ -221,13 +224,28 @@ impl<'s> Logs<'s> {
             numbers: BTreeMap::new(),
             pending: None,
             newest: None,
+            asked: None,
             left_out: 0,
         }
+    }
+
+    /// Sees a command: what follows `kubectl logs POD` is that pod's log, until something else begins.
+    pub(crate) fn command(&mut self, command: &str) {
+        self.asked = prompt::log_of(command)
+            .and_then(author::of_name)
+            .map(|component| (component, false));
+    }
+
+    /// Ends what a command printed.
+    pub(crate) fn end_command(&mut self) {
+        self.asked = None;
     }
 
     /// Reads one line; empty ones are no part of any record.
     pub(crate) fn line(&mut self, line: &Line<'_>) {
         if line.text.is_empty() {
+            // Between a command and what it prints some leave a line out.
+            self.asked = self.asked.filter(|(_, began)| !began);
             return;
         }
         let Some(pod) = self.number(line.pod, line.container) else {
@@ -337,7 +355,11 @@ impl<'s> Logs<'s> {
     ) {
         let current = &mut self.pods[pod].current[head.form as usize];
         *current = head.own.or(*current);
-        let component = current.unwrap_or_default();
+        let mut component = current.unwrap_or_default();
+        let is_told = pod > 0 || head.own.is_some();
+        if let Some((asked, began)) = self.asked.as_mut().filter(|_| !is_told) {
+            (component, *began) = (*asked, true);
+        }
         let key = (pod, component);
         self.newest = Some(key);
         let (set, file, own_pod) = (self.set, &self.file, &self.pod);

@@ -66,6 +66,26 @@ fn logs_of_several_components_in_one_text_are_told_apart() {
 }
 
 #[test]
+fn what_a_command_prints_is_the_log_that_it_names_until_a_line_is_left_out() {
+    let set = set();
+    let mut logs = Logs::new(&set, "ticket.txt".into());
+    logs.command("kubectl -n kube-system logs kube-proxy-x");
+    let watch = "E1019 06:00:11.000000       1 reflector.go:1] Failed to watch x";
+    for line in ["", watch, DNS, watch, "", watch] {
+        logs.line(&Line::of(line));
+    }
+    let found = logs.finish();
+    let count = |component| {
+        let own = found.iter().filter(|scan| scan.component == component);
+        own.map(|scan| scan.lines).sum::<u64>()
+    };
+    assert_eq!(
+        [Component::KubeProxy, Component::CoreDns, Component::Unknown].map(count),
+        [2, 1, 1]
+    );
+}
+
+#[test]
 fn an_indented_or_quoted_log_is_read_record_by_record() {
     for mark in ["    ", "> ", "> > "] {
         let text: String = CA

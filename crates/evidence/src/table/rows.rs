@@ -172,6 +172,7 @@ pub(super) fn node<'c>(
         .addresses
         .extend(address("ExternalIP", cell("EXTERNAL-IP")));
     node.status.node_info.kubelet_version = cell("VERSION").unwrap_or_default().to_owned();
+    node.status.node_info.kernel_version = cell("KERNEL-VERSION").unwrap_or_default().to_owned();
     node.status.node_info.os_image = cell("OS-IMAGE").unwrap_or_default().to_owned();
     Some(node)
 }

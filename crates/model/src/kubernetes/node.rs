@@ -131,6 +131,9 @@ pub struct NodeInfo {
     pub kubelet_version: String,
     /// Such as `Amazon Linux 2023`.
     pub os_image: String,
+    /// Such as `5.10.226-214.880.amzn2.x86_64`.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub kernel_version: String,
     /// `linux` or `windows`.
     pub operating_system: String,
     /// `amd64` or `arm64`.

@@ -2,6 +2,12 @@
 
 use eksnet_model::Check;
 
+mod mode_conflict;
 mod unhealthy;
+mod version_skew;
 
-pub(crate) const CHECKS: &[&Check] = &[&unhealthy::CHECK];
+pub(crate) const CHECKS: &[&Check] = &[
+    &mode_conflict::CHECK,
+    &unhealthy::CHECK,
+    &version_skew::CHECK,
+];

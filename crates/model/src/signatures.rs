@@ -128,6 +128,8 @@ impl Signature {
         component == Component::Unknown
             || self.component == "aws-sdk"
             || self.component == component.name()
+            // The node-local cache is a CoreDNS.
+            || (component == Component::NodeLocalDns && self.component == Component::CoreDns.name())
     }
 }
 

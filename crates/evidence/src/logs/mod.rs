@@ -320,6 +320,21 @@ impl<'s> Logs<'s> {
         Some(number)
     }
 
+    /// The node-local cache is CoreDNS, and writes the same lines: only a name tells them apart.
+    fn cache_or(&self, own: Component, pod: usize) -> Component {
+        let cache = Component::NodeLocalDns;
+        let named = match self.asked.filter(|_| pod == 0) {
+            Some((asked, _)) => Some(asked),
+            None if pod == 0 => self.hint,
+            None => self.pods[pod].component,
+        };
+        if own == Component::CoreDns && named == Some(cache) {
+            cache
+        } else {
+            own
+        }
+    }
+
     fn record(&mut self, whole: &Whole<'_>) {
         let Whole {
             pod,
@@ -353,8 +368,9 @@ impl<'s> Logs<'s> {
         head: &Head,
         matches: Option<Vec<Match>>,
     ) {
+        let own = head.own.map(|own| self.cache_or(own, pod));
         let current = &mut self.pods[pod].current[head.form as usize];
-        *current = head.own.or(*current);
+        *current = own.or(*current);
         let mut component = current.unwrap_or_default();
         let is_told = pod > 0 || head.own.is_some();
         if let Some((asked, began)) = self.asked.as_mut().filter(|_| !is_told) {

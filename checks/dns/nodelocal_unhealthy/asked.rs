@@ -18,9 +18,8 @@ const MAX_FACTS: usize = 4;
 
 /// Whether a `resolv.conf` names one of these addresses, link-local ones alone.
 pub(super) fn is_told(cx: &Cx<'_>, listens: &BTreeSet<IpAddr>) -> bool {
-    let own = |ip: IpAddr| {
-        listens.contains(&ip) && matches!(ip, IpAddr::V4(v4) if v4.is_link_local())
-    };
+    let own =
+        |ip: IpAddr| listens.contains(&ip) && matches!(ip, IpAddr::V4(v4) if v4.is_link_local());
     let by_probes = cx.probes().optional().into_iter().flat_map(|run| &run.pods);
     let by_hand = cx.observations().optional();
     by_probes
@@ -37,14 +36,21 @@ pub(super) fn is_told(cx: &Cx<'_>, listens: &BTreeSet<IpAddr>) -> bool {
 
 /// Whether pods with security groups of their own are strict: then their silence is that of another fault.
 pub(super) fn is_strict(cx: &Cx<'_>) -> bool {
-    let settings = cx.daemonsets().optional().and_then(|sets| CniSettings::of(sets));
+    let settings = cx
+        .daemonsets()
+        .optional()
+        .and_then(|sets| CniSettings::of(sets));
     let aws_node = cx.topology().daemonsets().find(|set| {
         let template = &set.spec.template;
         Component::of(&template.spec, &template.metadata.labels) == Component::AwsNode
     });
     let standard = aws_node
         .and_then(|set| Running::of(Component::AwsNode, &set.spec.template.spec))
-        .and_then(|running| running.env("POD_SECURITY_GROUP_ENFORCING_MODE").map(str::to_owned))
+        .and_then(|running| {
+            running
+                .env("POD_SECURITY_GROUP_ENFORCING_MODE")
+                .map(str::to_owned)
+        })
         .is_some_and(|mode| mode.eq_ignore_ascii_case("standard"));
     settings.is_some_and(|settings| settings.pod_eni) && !standard
 }
@@ -77,7 +83,10 @@ pub(super) fn findings(cx: &Cx<'_>, cache: &Cache<'_>, named: bool) -> Option<Fi
         .collect();
     let on = match nodes.len() {
         0 => String::new(),
-        1 | 2 => format!(" on {}", nodes.iter().copied().collect::<Vec<_>>().join(" and ")),
+        1 | 2 => format!(
+            " on {}",
+            nodes.iter().copied().collect::<Vec<_>>().join(" and ")
+        ),
         many => format!(" on {many} nodes"),
     };
     let ip = cache
@@ -104,10 +113,7 @@ pub(super) fn findings(cx: &Cx<'_>, cache: &Cache<'_>, named: bool) -> Option<Fi
     Some(finding.at(place.clone()).reaches(place))
 }
 
-fn of_probe(
-    cache: &Cache<'_>,
-    pod: &ProbePod,
-) -> Option<(Option<String>, Fact, Confidence)> {
+fn of_probe(cache: &Cache<'_>, pod: &ProbePod) -> Option<(Option<String>, Fact, Confidence)> {
     let path = |ip: IpAddr, transport| pod.dns_path(ip, transport, cache.domain);
     let own = cache.listens.iter().copied().filter(|ip| cache.is_own(*ip));
     let (ip, dead) = own
@@ -147,10 +153,7 @@ fn of_probe(
 
 /// Look-ups by hand at the cache. A refusal says it; silence says it of names of the cluster, or where the
 /// same place gets an answer of cluster DNS.
-fn by_hand(
-    cache: &Cache<'_>,
-    seen: &Observations,
-) -> Vec<(Option<String>, Fact, Confidence)> {
+fn by_hand(cache: &Cache<'_>, seen: &Observations) -> Vec<(Option<String>, Fact, Confidence)> {
     let server = |lookup: &Lookup| {
         lookup.server.or_else(|| {
             let mut files = seen.resolvers.iter();
@@ -179,7 +182,11 @@ fn by_hand(
             lookup.outcome,
             Some(DnsOutcome::Timeout | DnsOutcome::NoRoute)
         );
-        let tells = in_domain(&lookup.name, cache.domain) || !lookup.name.contains('.');
+        // Names are searched in the cluster first, where the resolv.conf of a pod decides.
+        let tells = in_domain(&lookup.name, cache.domain)
+            || !lookup.name.contains('.')
+            || lookup.name.starts_with("kubernetes.default")
+            || lookup.server.is_none();
         if !refused && !(lost && (tells || cluster_answers)) {
             continue;
         }
@@ -195,7 +202,10 @@ fn by_hand(
         let outcome = if refused { "refused" } else { "no answer" };
         let fact = Fact::new(
             Source::Observations,
-            format!("{place} -> {}:53", server(lookup).map_or_else(String::new, |ip| ip.to_string())),
+            format!(
+                "{place} -> {}:53",
+                server(lookup).map_or_else(String::new, |ip| ip.to_string())
+            ),
             "DNS",
             format!("{}: {outcome}{more}", lookup.name),
         )

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use eksnet_model::dns::selects;
 use eksnet_model::{
-    ClusterDns, Confidence, Corefile, Cx, Fact, Finding, Running, Component, Source,
+    ClusterDns, Component, Confidence, Corefile, Cx, Fact, Finding, Running, Source,
 };
 
 use super::{Cache, NAMESPACE};
@@ -32,7 +32,14 @@ pub(super) fn findings(cx: &Cx<'_>, cache: &Cache<'_>) -> Vec<Finding> {
     let in_file = PLACEHOLDERS
         .iter()
         .find(|word| file.is_some_and(|text| text.contains(*word)))
-        .map(|word| (*word, Source::ConfigMaps, "ConfigMap kube-system/node-local-dns", "Corefile"));
+        .map(|word| {
+            (
+                *word,
+                Source::ConfigMaps,
+                "ConfigMap kube-system/node-local-dns",
+                "Corefile",
+            )
+        });
     let in_flags = PLACEHOLDERS
         .iter()
         .find(|word| flags.as_ref().is_some_and(|text| text.contains(*word)))
@@ -48,13 +55,7 @@ pub(super) fn findings(cx: &Cx<'_>, cache: &Cache<'_>) -> Vec<Finding> {
     found
 }
 
-fn placeholder(
-    cache: &Cache<'_>,
-    word: &str,
-    source: Source,
-    what: &str,
-    field: &str,
-) -> Finding {
+fn placeholder(cache: &Cache<'_>, word: &str, source: Source, what: &str, field: &str) -> Finding {
     cache
         .about(
             format!("NodeLocal DNSCache was installed with {word} left in its {field}"),
@@ -137,7 +138,10 @@ fn upstream(cx: &Cx<'_>, cache: &Cache<'_>) -> Option<Finding> {
                 && cx.pods().all_in(NAMESPACE).is_ok()
                 && !dns.pods.iter().any(|pod| selects(service, pod)) =>
         {
-            ("its selector matches no DNS pod", "Nothing is behind the Service that it forwards to")
+            (
+                "its selector matches no DNS pod",
+                "Nothing is behind the Service that it forwards to",
+            )
         }
         _ => return None,
     };
@@ -148,14 +152,20 @@ fn upstream(cx: &Cx<'_>, cache: &Cache<'_>) -> Option<Finding> {
                 "upstream-missing",
             )
             .confidence(Confidence::Confirmed)
-            .detail(format!("{why}: names of the cluster fail at the cache, what it has kept aside."))
+            .detail(format!("{why}: names of the cluster fail at the cache, but for what it has kept."))
             .fact(
                 Fact::new(Source::Services, format!("Service {NAMESPACE}/{name}"), "selector", saw)
                     .expected("the pods of kube-dns"),
             )
-            .fix(format!(
-                "kubectl -n {NAMESPACE} patch service {name} --type=merge -p '{{\"spec\":{{\"selector\":{{\"k8s-app\":\"kube-dns\"}}}}}}'   # or create it: kubectl -n {NAMESPACE} expose deployment coredns --name={name} --port=53 --protocol=UDP, with TCP 53 beside it"
-            ))
+            .fix(if own.is_some() {
+                format!(
+                    "kubectl -n {NAMESPACE} patch service {name} --type=merge -p '{{\"spec\":{{\"selector\":{{\"k8s-app\":\"kube-dns\"}}}}}}'"
+                )
+            } else {
+                format!(
+                    "Apply Service {name} of the cache's manifest: selector k8s-app: kube-dns, port 53 over UDP and TCP"
+                )
+            })
             .fix(format!(
                 "kubectl -n {NAMESPACE} rollout restart daemonset {}",
                 cache.name()

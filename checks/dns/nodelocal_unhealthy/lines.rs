@@ -64,7 +64,9 @@ fn start(cx: &Cx<'_>, cache: &Cache<'_>, scans: &[LogScan]) -> Option<Finding> {
             (_, "permission denied") => {
                 "The container lacks NET_ADMIN or NET_BIND_SERVICE, or may not use the node's network."
             }
-            _ => "The address is not on the node: its interface nodelocaldns was not made, or was taken away.",
+            _ => {
+                "The address is not on the node: its interface nodelocaldns was not made, or was taken away."
+            }
         };
         (
             format!("NodeLocal DNSCache cannot listen on {ip}:{port}: {why}"),
@@ -88,7 +90,12 @@ fn start(cx: &Cx<'_>, cache: &Cache<'_>, scans: &[LogScan]) -> Option<Finding> {
     } else {
         return None;
     };
-    let lines: Vec<Heard<'_>> = binds.into_iter().chain(links).chain(probes).chain(rules).collect();
+    let lines: Vec<Heard<'_>> = binds
+        .into_iter()
+        .chain(links)
+        .chain(probes)
+        .chain(rules)
+        .collect();
     let name = cache.name();
     Some(placed(
         cx,
@@ -143,7 +150,7 @@ fn upstream(cx: &Cx<'_>, cache: &Cache<'_>, scans: &[LogScan]) -> Option<Finding
             format!("NodeLocal DNSCache gets no answer of cluster DNS at {server}{over}"),
             "upstream-silent",
         )
-        .detail("Names of the cluster fail at the cache, what it has kept aside. The DNS pods are down or too busy, the node's kube-proxy does not know the Service, or something on the way drops the packets; the cache asks over TCP (force_tcp), which a rule for UDP alone does not admit.")
+        .detail("Names of the cluster fail at the cache, but for what it has kept. The DNS pods are down or too busy, the node's kube-proxy does not know the Service, or something on the way drops the packets; the cache asks over TCP (force_tcp), which a rule for UDP alone does not admit.")
         .subject(Subject::new(SubjectKind::Host, server))
         .confirm(format!("kubectl -n {NAMESPACE} get endpointslices -l kubernetes.io/service-name={}", cache.upstream))
         .confirm(format!("kubectl -n NAMESPACE exec POD -- dig +tcp +time=2 @{server} kubernetes.default.svc.{}", cache.domain))

@@ -40,7 +40,9 @@ pub(super) fn findings(cx: &Cx<'_>, cache: &Cache<'_>, set: &DaemonSet) -> Optio
         many => format!("{many} nodes have"),
     };
     let place = Place::nodes(names.iter().copied());
-    let tainted = without.iter().any(|(node, pod)| pod.is_none() && !node.spec.taints.is_empty());
+    let tainted = without
+        .iter()
+        .any(|(node, pod)| pod.is_none() && !node.spec.taints.is_empty());
     let name = cache.name();
     let mut finding = cache
         .about(format!("{who} no ready NodeLocal DNSCache"), "pod-missing")
@@ -122,6 +124,10 @@ fn fact(node: &Node, pod: Option<&Pod>) -> Fact {
             )
         }
     };
-    let source = if pod.is_some() { Source::Pods } else { Source::Nodes };
+    let source = if pod.is_some() {
+        Source::Pods
+    } else {
+        Source::Nodes
+    };
     Fact::new(source, format!("Node {name}"), "pod of the cache", saw).expected("ready")
 }

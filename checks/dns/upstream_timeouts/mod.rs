@@ -2,7 +2,7 @@
 
 mod upstream;
 
-use eksnet_model::dns::vpc_resolvers;
+use eksnet_model::dns::{in_domain, vpc_resolvers};
 use eksnet_model::{
     Check, Component, Confidence, Corefile, Cx, Finding, Heard, Meta, Role, Severity, Source, Stop,
     Subject, SubjectKind, log_reaches,
@@ -36,7 +36,13 @@ pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let logs = cx.logs().some()?;
-    let lines = Heard::recent(cx, logs, &SIGNATURES, WINDOW_S);
+    let domain = cx.cluster().dns_domain();
+    let mut lines = Heard::recent(cx, logs, &SIGNATURES, WINDOW_S);
+    // Names of the cluster CoreDNS answers by itself: who forwards them is a cache on the node.
+    lines.retain(|one| {
+        let mut names = one.values("name").peekable();
+        names.peek().is_none() || names.any(|name| !in_domain(name, domain))
+    });
     if lines.is_empty() {
         log_reaches(cx, logs, Component::CoreDns, WINDOW_S)?;
         return Ok(Vec::new());

@@ -2,11 +2,13 @@
 
 use eksnet_model::Check;
 
+mod netpol_blocks_aws;
 mod netpol_blocks_dns;
 mod npa_deny_flows;
 mod npa_unhealthy;
 
 pub(crate) const CHECKS: &[&Check] = &[
+    &netpol_blocks_aws::CHECK,
     &netpol_blocks_dns::CHECK,
     &npa_deny_flows::CHECK,
     &npa_unhealthy::CHECK,

@@ -1,7 +1,5 @@
 //! `isolation/netpol-blocks-dns`: NetworkPolicies keep pods from cluster DNS.
 
-mod pods;
-
 use std::net::IpAddr;
 
 use eksnet_model::kubernetes::NetworkPolicy;
@@ -9,10 +7,9 @@ use eksnet_model::netpol::{
     Admitted, Labels, Peer, egress, ingress_from_pods, isolates_egress, isolates_ingress,
 };
 use eksnet_model::{
-    Check, ClusterDns, Confidence, Cx, Fact, Finding, Meta, Place, Role, Severity, Source, Stop,
-    Subject, SubjectKind,
+    Check, ClusterDns, Confidence, Cx, Fact, Finding, Meta, Place, Role, Selected, Severity,
+    Source, Stop, Subject, SubjectKind, policies_enforced,
 };
-use pods::{Selected, engine};
 
 const META: Meta = Meta {
     id: "isolation/netpol-blocks-dns",
@@ -36,7 +33,7 @@ pub(crate) const CHECK: Check = Check { meta: &META, run };
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let policies = cx.network_policies().some()?;
     let _ = (cx.pods().optional(), cx.services().optional());
-    let enforced = engine(cx);
+    let enforced = policies_enforced(cx);
     let dns = ClusterDns::of(cx.topology());
     let mut labels = Labels::from([("k8s-app".to_owned(), "kube-dns".to_owned())]);
     if let Some(pod) = dns.pods.first() {

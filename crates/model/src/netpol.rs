@@ -183,7 +183,9 @@ fn by_namespace(selector: &LabelSelector, namespace: &str) -> Admitted {
     }
 }
 
-fn admits_port(rule: &NetworkPolicyRule, protocol: &str, port: u16) -> bool {
+/// Whether a rule admits that port, whoever the peer is.
+#[must_use]
+pub fn admits_port(rule: &NetworkPolicyRule, protocol: &str, port: u16) -> bool {
     rule.ports.is_empty() || rule.ports.iter().any(|one| is_port(one, protocol, port))
 }
 

@@ -2,24 +2,28 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use eksnet_model::kubernetes::{NetworkPolicy, Pod};
-use eksnet_model::netpol::isolates_egress;
-use eksnet_model::{Component, Cx, Running};
+use crate::kubernetes::{NetworkPolicy, Pod};
+use crate::netpol::{Labels, isolates_egress};
+use crate::{Component, Cx, Running};
 
 /// Pods that the same policies select.
-pub(super) struct Selected<'a> {
-    pub(super) namespace: &'a str,
-    pub(super) policies: Vec<&'a NetworkPolicy>,
+#[derive(Clone, Debug)]
+pub struct Selected<'a> {
+    /// Their namespace.
+    pub namespace: &'a str,
+    /// The policies that select them, those of ingress alone too.
+    pub policies: Vec<&'a NetworkPolicy>,
     /// Workloads that are known to be among them.
-    pub(super) workloads: BTreeSet<String>,
+    pub workloads: BTreeSet<String>,
     /// Who they are, in words.
-    pub(super) what: String,
+    pub what: String,
 }
 
 impl<'a> Selected<'a> {
     /// Sets of policies that isolate pods in egress. Where pods are known, those that exist; else one pod
     /// is thought up for each selector, with the labels that it asks for.
-    pub(super) fn all(cx: &Cx<'a>, policies: &'a [NetworkPolicy]) -> Vec<Self> {
+    #[must_use]
+    pub fn all(cx: &Cx<'a>, policies: &'a [NetworkPolicy]) -> Vec<Self> {
         let pods: Vec<&Pod> = cx
             .topology()
             .pods()
@@ -85,7 +89,7 @@ fn entry<'m, 'a>(
 fn selecting<'a>(
     policies: &'a [NetworkPolicy],
     namespace: &str,
-    labels: &eksnet_model::netpol::Labels,
+    labels: &Labels,
 ) -> Vec<&'a NetworkPolicy> {
     policies
         .iter()
@@ -96,7 +100,8 @@ fn selecting<'a>(
 }
 
 /// Whether anything enforces NetworkPolicies; `None` where that is not known.
-pub(super) fn engine(cx: &Cx<'_>) -> Option<bool> {
+#[must_use]
+pub fn policies_enforced(cx: &Cx<'_>) -> Option<bool> {
     let daemonsets = cx.daemonsets().optional()?;
     let other = daemonsets.iter().any(|one| {
         let name = one.metadata.name.as_str();

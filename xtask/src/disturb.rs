@@ -48,6 +48,53 @@ pub(crate) fn copy(evidence: &Path, seed: u64) -> anyhow::Result<Copy> {
     Ok(copy)
 }
 
+/// A copy of `evidence` without one line, with that line; `None` where it has fewer. Lines without a word are not
+/// counted.
+pub(crate) fn without_line(
+    evidence: &Path,
+    number: usize,
+) -> anyhow::Result<Option<(Copy, String)>> {
+    let mut files = Vec::new();
+    list(evidence, &mut files)?;
+    files.sort();
+    let mut left = number;
+    let mut out = None;
+    let mut texts = Vec::new();
+    for file in &files {
+        let Ok(text) = fs::read_to_string(file) else {
+            texts.push(None);
+            continue;
+        };
+        let lines: Vec<&str> = text.lines().collect();
+        let says = |line: &&str| line.bytes().any(|byte| byte.is_ascii_alphanumeric());
+        let counted = lines.iter().filter(|line| says(line)).count();
+        if out.is_none() && left < counted {
+            let at = lines.iter().enumerate().filter(|(_, line)| says(line));
+            let (at, line) = at.clone().nth(left).context("a line")?;
+            out = Some((*line).to_owned());
+            texts.push(Some(
+                [&lines[..at], &lines[at + 1..]].concat().join("\n") + "\n",
+            ));
+        } else {
+            left -= counted.min(left);
+            texts.push(None);
+        }
+    }
+    let Some(line) = out else { return Ok(None) };
+    let path = std::env::temp_dir().join(format!("eksnet-without-{}-{number}", std::process::id()));
+    fs::create_dir(&path).with_context(|| format!("cannot make {}", path.display()))?;
+    let copy = Copy { path };
+    for (file, text) in files.iter().zip(texts) {
+        let into = copy.path.join(file.strip_prefix(evidence)?);
+        fs::create_dir_all(into.parent().unwrap_or(&copy.path))?;
+        match text {
+            Some(text) => fs::write(into, text)?,
+            None => fs::copy(file, into).map(drop)?,
+        }
+    }
+    Ok(Some((copy, line)))
+}
+
 fn list(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::disturb;
-use eksnet_model::{Created, Report, Snapshot, judge};
+use eksnet_model::{Confidence, Created, Report, Snapshot, judge};
 use eksnet_triage::render::{self, Style};
 use eksnet_triage::{FailOn, Graph, Input, report};
 
@@ -94,17 +94,7 @@ pub(crate) fn run_all(
     binary: Option<&Path>,
     disturb: Option<u64>,
 ) -> anyhow::Result<()> {
-    let mut folders: Vec<PathBuf> = fs::read_dir(folder)
-        .with_context(|| format!("cannot read {}", folder.display()))?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| path.join("expected.yaml").is_file())
-        .collect();
-    folders.sort();
-    if folders.is_empty() {
-        bail!("{} holds no folder with expected.yaml", folder.display());
-    }
-    let cases = folders
+    let cases = folders(folder)?
         .iter()
         .map(|folder| case(binary, folder, disturb))
         .collect::<anyhow::Result<Vec<Case>>>()?;
@@ -126,10 +116,29 @@ pub(crate) fn run_all(
     Ok(())
 }
 
-fn case(binary: Option<&Path>, folder: &Path, seed: Option<u64>) -> anyhow::Result<Case> {
+/// The incidents below a folder.
+fn folders(folder: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut folders: Vec<PathBuf> = fs::read_dir(folder)
+        .with_context(|| format!("cannot read {}", folder.display()))?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("expected.yaml").is_file())
+        .collect();
+    folders.sort();
+    if folders.is_empty() {
+        bail!("{} holds no folder with expected.yaml", folder.display());
+    }
+    Ok(folders)
+}
+
+fn expected(folder: &Path) -> anyhow::Result<Expected> {
     let file = folder.join("expected.yaml");
-    let expected: Expected = serde_saphyr::from_str(&fs::read_to_string(&file)?)
-        .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
+    serde_saphyr::from_str(&fs::read_to_string(&file)?)
+        .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
+}
+
+fn case(binary: Option<&Path>, folder: &Path, seed: Option<u64>) -> anyhow::Result<Case> {
+    let expected = expected(folder)?;
     let mut evidence = folder.join("evidence");
     let copy = seed
         .map(|seed| disturb::copy(&evidence, seed))
@@ -168,6 +177,49 @@ fn case(binary: Option<&Path>, folder: &Path, seed: Option<u64>) -> anyhow::Resu
         }),
         error,
     })
+}
+
+/// Leaves out each line of each incident's evidence in turn, and prints where the first diagnosis then is another
+/// one, and sure: what the missing line decided must not be claimed without it, and nothing in its place.
+pub(crate) fn without_each_line(folder: &Path) -> anyhow::Result<()> {
+    let (mut tried, mut sure, mut likely) = (0_usize, 0_usize, 0_usize);
+    for folder in folders(folder)? {
+        let expected = expected(&folder)?;
+        if expected.accept.is_empty() {
+            continue;
+        }
+        let evidence = folder.join("evidence");
+        for number in 0.. {
+            let Some((copy, line)) = disturb::without_line(&evidence, number)? else {
+                break;
+            };
+            tried += 1;
+            // Nothing that can be read is no answer at all.
+            let Ok(report) = report_of(&copy.path) else {
+                continue;
+            };
+            let Some(first) = report.diagnoses.first() else {
+                continue;
+            };
+            if expected.accept.iter().any(|check| *first.check == **check) {
+                continue;
+            }
+            match first.confidence {
+                Confidence::Confirmed => sure += 1,
+                Confidence::Likely => likely += 1,
+                Confidence::Possible => continue,
+            }
+            println!(
+                "{}: without {line:?}: {} ({:?}), expected {}",
+                folder.file_name().unwrap_or_default().to_string_lossy(),
+                first.check,
+                first.confidence,
+                expected.accept.join(" | ")
+            );
+        }
+    }
+    println!("{tried} lines left out: another cause confirmed {sure}, likely {likely}");
+    Ok(())
 }
 
 /// The report that a built plugin gives.

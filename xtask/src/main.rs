@@ -54,6 +54,9 @@ enum Command {
         /// number decides.
         #[arg(long, value_name = "SEED")]
         disturb: Option<u64>,
+        /// Leave out each line in turn, and print where another cause is then claimed.
+        #[arg(long, conflicts_with_all = ["json", "binary", "disturb"])]
+        without_each_line: bool,
     },
     /// Print the report on saved evidence, without building what talks to clusters.
     Diagnose {
@@ -95,7 +98,13 @@ fn main() -> anyhow::Result<()> {
             json,
             binary,
             disturb,
-        } => incidents::run_all(&folder, json, binary.as_deref(), disturb),
+            without_each_line,
+        } => {
+            if without_each_line {
+                return incidents::without_each_line(&folder);
+            }
+            incidents::run_all(&folder, json, binary.as_deref(), disturb)
+        }
         Command::Diagnose { evidence } => incidents::diagnose(&evidence),
         Command::Read { evidence } => incidents::show(&evidence),
         Command::Agent => {

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use eksnet_model::{Gap, OriginKind, Outcome, OutcomeState, Report, Snapshot, Source, Text, Why};
 
+/// Longest detail of a gap that is shown where gaps are counted, in bytes.
+const LONGEST_DETAIL: usize = 100;
+
 /// Checks that one thing would let judge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GapGroup {
@@ -77,6 +80,10 @@ pub(crate) fn lacks(gap: &Gap) -> Text {
     match &gap.why {
         Why::Denied(permission) => format!("need {permission}").into(),
         Why::NotRequested | Why::NotInstalled => format!("need {}", gap.source).into(),
+        // What failed has a name of its own; most often it is what an object leaves open.
+        Why::Failed if (1..=LONGEST_DETAIL).contains(&gap.detail.len()) => {
+            format!("lack {}: {}", gap.source, gap.detail).into()
+        }
         why => format!("lack {}, {why}", gap.source).into(),
     }
 }

@@ -10,6 +10,7 @@ mod coredns_no_ready_endpoints;
 mod coredns_protocol_asymmetry;
 mod corefile_broken;
 mod eni_pps_throttled;
+mod ndots_amplification;
 mod nodelocal_unhealthy;
 mod private_zone_shadow;
 mod upstream_timeouts;
@@ -24,6 +25,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &coredns_protocol_asymmetry::CHECK,
     &corefile_broken::CHECK,
     &eni_pps_throttled::CHECK,
+    &ndots_amplification::CHECK,
     &nodelocal_unhealthy::CHECK,
     &private_zone_shadow::CHECK,
     &upstream_timeouts::CHECK,

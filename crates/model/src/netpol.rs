@@ -161,23 +161,31 @@ fn by_peer(one: &NetworkPolicyPeer, own: &str, peer: Peer<'_>) -> Admitted {
     }
 }
 
-/// The one label that every namespace has is its name; others are not known.
+/// The one label that every namespace has is its name; others are not known, neither that they are there
+/// nor that they are not.
 fn by_namespace(selector: &LabelSelector, namespace: &str) -> Admitted {
     const NAME: &str = "kubernetes.io/metadata.name";
-    let labels = Labels::from([(NAME.to_owned(), namespace.to_owned())]);
-    let mut keys = selector
-        .match_labels
-        .keys()
-        .chain(selector.match_expressions.iter().map(|one| &one.key));
-    if selector.matches(&labels) {
-        Admitted::Yes
-    } else if keys.all(|key| key == NAME)
-        || selector
+    let of_name = LabelSelector {
+        match_labels: selector
             .match_labels
-            .get(NAME)
-            .is_some_and(|name| name != namespace)
-    {
+            .iter()
+            .filter(|(key, _)| *key == NAME)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect(),
+        match_expressions: selector
+            .match_expressions
+            .iter()
+            .filter(|one| one.key == NAME)
+            .cloned()
+            .collect(),
+    };
+    let asked = selector.match_labels.len() + selector.match_expressions.len();
+    let known = of_name.match_labels.len() + of_name.match_expressions.len();
+    let labels = Labels::from([(NAME.to_owned(), namespace.to_owned())]);
+    if !of_name.matches(&labels) {
         Admitted::No
+    } else if known == asked {
+        Admitted::Yes
     } else {
         Admitted::NotKnown
     }

@@ -7,6 +7,7 @@
 mod dns_flows;
 mod egress;
 mod network_acl;
+mod route;
 mod security_group;
 mod uplink;
 
@@ -18,6 +19,7 @@ use crate::Text;
 pub use dns_flows::dns_flows;
 pub use egress::{Egress, is_default, sending_subnets};
 pub use network_acl::{AclDenial, AclEnd, EPHEMERAL, Leg, NetworkAcls, free_rule_number};
+pub use route::Routed;
 pub use security_group::{End, GroupDenial, SecurityGroups};
 pub use uplink::{Uplink, uplink_of_pod, uplinks};
 

@@ -102,7 +102,7 @@ fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
         .optional()
         .into_iter()
         .flatten()
-        .find(|one| one.private_dns_enabled && one.vpc_endpoint_type == "Interface");
+        .find(|one| one.private_dns_enabled == Some(true) && one.vpc_endpoint_type == "Interface");
     for block in &file.blocks {
         for (plugin, to) in block.upstreams(".") {
             let Some(ip) = upstream_ip(to) else { continue };

@@ -153,7 +153,7 @@ fn oidc(cx: &Cx<'_>, finding: Finding, host: &str) -> Finding {
         .optional()
         .into_iter()
         .flatten()
-        .find(|one| one.service_name.ends_with(".eks") && one.private_dns_enabled);
+        .find(|one| one.service_name.ends_with(".eks") && one.private_dns_enabled == Some(true));
     let vpc = cx.topology().vpc_id().unwrap_or("VPC_ID");
     let region = host.split('.').nth(2).unwrap_or("REGION");
     let mut finding = finding
@@ -231,6 +231,9 @@ fn own_endpoint<'a>(cx: &'a Cx<'_>, host: &str) -> Option<&'a str> {
     cx.vpc_endpoints()
         .optional()?
         .iter()
-        .find(|one| one.private_dns_enabled && one.service_name.rsplit('.').next() == Some(service))
+        .find(|one| {
+            one.private_dns_enabled == Some(true)
+                && one.service_name.rsplit('.').next() == Some(service)
+        })
         .map(|one| one.vpc_endpoint_id.as_str())
 }

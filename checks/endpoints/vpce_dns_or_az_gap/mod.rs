@@ -68,11 +68,12 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     }
     let mut findings = Vec::new();
     let mut open = Vec::new();
+    let mut unsaid = None;
     let zones = zones(cx);
     for endpoint in interfaces {
         let service = service(endpoint);
         // S3's interface is meant to be called by its own names.
-        if !endpoint.private_dns_enabled && service != "s3" {
+        if endpoint.private_dns_enabled == Some(false) && service != "s3" {
             let said = dead.get(service).map_or(&[][..], Vec::as_slice);
             let answer = answers.get(service);
             if !said.is_empty() || answer.is_some() {
@@ -80,6 +81,9 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             } else if zones.isolated {
                 open.push(endpoint.vpc_endpoint_id.as_str());
             }
+        }
+        if endpoint.private_dns_enabled.is_none() {
+            unsaid.get_or_insert(endpoint.vpc_endpoint_id.as_str());
         }
         if let Some(lacks) = zones.lacking(cx, endpoint) {
             findings.push(gap(endpoint, service, &lacks));
@@ -94,6 +98,13 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             format!(
                 "{id} has private DNS off; whether a private zone of your own leads to it, a look-up in the VPC shows"
             ),
+        )));
+    }
+    if let (true, Some(id)) = (findings.is_empty(), unsaid) {
+        return Err(Stop::unknown(Gap::new(
+            Source::VpcEndpoints,
+            Why::Truncated,
+            format!("whether private DNS of {id} is on is not in what was pasted"),
         )));
     }
     Ok(findings)

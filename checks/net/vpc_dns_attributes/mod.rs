@@ -39,7 +39,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         .optional()
         .into_iter()
         .flatten()
-        .any(|one| one.private_dns_enabled);
+        .any(|one| one.private_dns_enabled == Some(true));
     let vpcs = cx.vpcs().some();
     let own = cx.topology().vpc_id();
     // A VPC whose attributes somebody pasted is the one that it is about.

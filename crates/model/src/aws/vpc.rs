@@ -218,9 +218,9 @@ pub struct VpcEndpoint {
     /// `available`, ...
     #[serde(deserialize_with = "null_is_default")]
     pub state: String,
-    /// Whether the public name leads to it.
-    #[serde(deserialize_with = "null_is_default")]
-    pub private_dns_enabled: bool,
+    /// Whether the public name leads to it, where that was said: a pasted part may leave it out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub private_dns_enabled: Option<bool>,
     /// Subnets.
     #[serde(
         skip_serializing_if = "Vec::is_empty",

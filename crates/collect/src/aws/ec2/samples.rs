@@ -368,7 +368,7 @@ fn endpoints_of_both_kinds_are_read() {
     assert_eq!(found[0].subnet_ids, ["subnet-a", "subnet-b"]);
     assert_eq!(found[0].groups, [group("sg-1", "endpoints")]);
     assert_eq!(found[0].network_interface_ids, ["eni-1"]);
-    assert!(found[0].private_dns_enabled);
+    assert_eq!(found[0].private_dns_enabled, Some(true));
     assert_eq!(
         found[0].dns_entries[0].dns_name.as_deref(),
         Some("sts.us-west-2.amazonaws.com")
@@ -378,7 +378,7 @@ fn endpoints_of_both_kinds_are_read() {
         Some("{\"Statement\":[]}")
     );
     assert_eq!(found[1].route_table_ids, ["rtb-1"]);
-    assert!(!found[1].private_dns_enabled);
+    assert_eq!(found[1].private_dns_enabled, Some(false));
 }
 
 #[test]

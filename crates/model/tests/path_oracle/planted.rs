@@ -11,6 +11,9 @@ const WITHIN: u64 = 20_000;
 
 type Agree = fn(u64, &dyn Fn(&mut Value)) -> Result<(u64, [u64; 3]), String>;
 
+/// What it is, where it is planted, and how.
+type Fault = (&'static str, Agree, fn(&mut Value));
+
 fn each<'v>(value: &'v mut Value, keys: &[&str], mut change: impl FnMut(&mut Value)) {
     let items: Vec<&'v mut Value> = match keys {
         [] => value.as_array_mut().into_iter().flatten().collect(),
@@ -44,7 +47,7 @@ fn drop_key(value: &mut Value, key: &str) {
     }
 }
 
-const FAULTS: [(&str, Agree, fn(&mut Value)); 13] = [
+const FAULTS: [Fault; 13] = [
     (
         "references to other groups are not followed",
         groups::agree,

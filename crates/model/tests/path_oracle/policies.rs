@@ -253,11 +253,11 @@ pub(crate) fn agree(cases: u64, distort: &dyn Fn(&mut Value)) -> Result<(u64, [u
                 labels.push(("tier".to_owned(), "a".to_owned()));
             }
             let packet = Packet {
-                namespace: *dice.pick(&NAMESPACES),
+                namespace: dice.pick::<&str>(&NAMESPACES),
                 labels: &labels,
                 ip: dice.pick(&ADDRESSES).parse().unwrap(),
                 is_pod: dice.percent(75),
-                protocol: *dice.pick(&["UDP", "TCP"]),
+                protocol: dice.pick::<&str>(&["UDP", "TCP"]),
             };
             let slow = slow(&policies, &packet);
             let known: Labels = labels.iter().cloned().collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use eksnet_model::kubernetes::{
-    ApiService, ConfigMap, DaemonSet, Deployment, EndpointSlice, EniConfig, Event, Lease,
+    ApiService, ConfigMap, DaemonSet, Deployment, EndpointSlice, EniConfig, Event, Ingress, Lease,
     NetworkPolicy, Node, NodeClaim, NodeClass, NodePool, PersistentVolume, PodDisruptionBudget,
     SecurityGroupPolicy, Service, ServiceAccount, StorageClass, WebhookConfiguration,
 };
@@ -61,6 +61,8 @@ const POLICIES: Resource = resource!(
     "networkpolicies",
     namespaced: true
 );
+const INGRESSES: Resource =
+    resource!(Ingresses, ["/apis/networking.k8s.io/v1"], "ingresses", namespaced: true);
 const ENI_CONFIGS: Resource = resource!(
     EniConfigs,
     ["/apis/crd.k8s.amazonaws.com/v1alpha1"],
@@ -183,6 +185,7 @@ impl Lists<'_> {
                 Some
             )),
             Box::pin(self.into::<NetworkPolicy>(POLICIES, &mut kubernetes.networkpolicies, Some)),
+            Box::pin(self.into::<Ingress>(INGRESSES, &mut kubernetes.ingresses, Some)),
             Box::pin(self.into::<EniConfig>(ENI_CONFIGS, &mut kubernetes.eniconfigs, Some)),
             Box::pin(self.into::<WebhookConfiguration>(
                 VALIDATING_WEBHOOKS,
@@ -349,6 +352,7 @@ pub(crate) fn calls_of(request: &Request) -> Vec<String> {
         ENDPOINT_SLICES,
         BUDGETS,
         POLICIES,
+        INGRESSES,
         ENI_CONFIGS,
         VALIDATING_WEBHOOKS,
         MUTATING_WEBHOOKS,

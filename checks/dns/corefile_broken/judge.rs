@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 
 use eksnet_model::corefile::upstream_ip;
-use eksnet_model::{Confidence, Corefile, Cx, Fact, Finding, Severity, Source};
+use eksnet_model::{
+    Confidence, Corefile, Cx, Fact, Finding, Severity, Source, Subject, SubjectKind,
+};
 
 use super::{about, edit};
 
@@ -24,6 +26,8 @@ const USUAL: [&str; 5] = ["cache", "loop", "reload", "ready", "health"];
 
 /// A fault, with the signal of the log line that would say the same.
 pub(super) struct Fault {
+    /// What tells it from other faults of the same file.
+    key: String,
     severity: Severity,
     title: String,
     detail: String,
@@ -48,6 +52,7 @@ impl Fault {
         let finding = about(self.severity, self.title.clone())
             .confidence(self.confidence)
             .detail(self.detail.clone())
+            .subject(Subject::new(SubjectKind::Other, self.key.clone()))
             .fact(
                 Fact::new(
                     Source::ConfigMaps,
@@ -65,10 +70,11 @@ impl Fault {
     }
 }
 
-/// The worst fault of a Corefile, and what it lacks; one of each, as a subject is named once.
-pub(super) fn faults(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
+/// Every fault of a Corefile; of one that does not parse, that alone.
+pub(super) fn faults(cx: &Cx<'_>, file: &Corefile) -> Vec<Fault> {
     if let Some((line, why)) = &file.broken {
-        return Some(Fault {
+        return vec![Fault {
+            key: "syntax".to_owned(),
             severity: Severity::Critical,
             title: format!("CoreDNS's configuration does not parse: line {line}, {why}"),
             detail:
@@ -79,19 +85,20 @@ pub(super) fn faults(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
             signal: Some("does-not-parse"),
             fix: edit(&format!("close the blocks around line {line}")),
             confidence: Confidence::Confirmed,
-        });
+        }];
     }
+    let mut found = upstreams(cx, file);
     // What is imported may hold what seems to lack.
-    let whole = file.imports.is_empty();
-    upstream(cx, file).or_else(|| {
-        whole
-            .then(|| zones(file).or_else(|| usual(cx, file)))
-            .flatten()
-    })
+    if file.imports.is_empty() {
+        found.extend(zones(file));
+        found.extend(usual(cx, file));
+    }
+    found
 }
 
-/// An upstream of the root that leads back, or past private names.
-fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
+/// Upstreams of the root that lead back, or past private names.
+fn upstreams(cx: &Cx<'_>, file: &Corefile) -> Vec<Fault> {
+    let mut found: Vec<Fault> = Vec::new();
     let service = cx.topology().service("kube-system", "kube-dns");
     let own: Vec<IpAddr> = service
         .into_iter()
@@ -106,6 +113,9 @@ fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
     for block in &file.blocks {
         for (plugin, to) in block.upstreams(".") {
             let Some(ip) = upstream_ip(to) else { continue };
+            if found.iter().any(|fault| fault.key == to) {
+                continue;
+            }
             let saw = format!(
                 "line {}: {} {}",
                 plugin.line,
@@ -120,7 +130,8 @@ fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
                 None
             };
             if let Some(back) = back {
-                return Some(Fault {
+                found.push(Fault {
+                    key: to.to_owned(),
                     severity: Severity::Critical,
                     title: format!("CoreDNS forwards to itself: {to} is {back}"),
                     detail: "Every name outside of the cluster goes round until it times out, or the loop plugin ends the process.".to_owned(),
@@ -130,9 +141,11 @@ fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
                     fix: edit("forward . /etc/resolv.conf"),
                     confidence: Confidence::Confirmed,
                 });
+                continue;
             }
             if let (true, Some(endpoint)) = (PUBLIC.contains(&ip.to_string().as_str()), private) {
-                return Some(Fault {
+                found.push(Fault {
+                    key: to.to_owned(),
                     severity: Severity::Warning,
                     title: format!(
                         "CoreDNS forwards to the public resolver {to}, past the VPC's private names"
@@ -150,16 +163,18 @@ fn upstream(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
             }
         }
     }
-    None
+    found
 }
 
 /// Zones that nothing serves.
-fn zones(file: &Corefile) -> Option<Fault> {
+fn zones(file: &Corefile) -> Vec<Fault> {
+    let mut found = Vec::new();
     if file.blocks.is_empty() {
-        return None;
+        return found;
     }
     if file.plugins("kubernetes").next().is_none() {
-        return Some(Fault {
+        found.push(Fault {
+            key: "kubernetes".to_owned(),
             severity: Severity::Error,
             title:
                 "CoreDNS serves no zone of the cluster: its configuration has no kubernetes plugin"
@@ -177,7 +192,9 @@ fn zones(file: &Corefile) -> Option<Fault> {
         .blocks
         .iter()
         .any(|block| !block.upstreams(".").is_empty());
-    (!forwards).then(|| Fault {
+    if !forwards {
+        found.push(Fault {
+        key: "forward".to_owned(),
         severity: Severity::Error,
         title: "CoreDNS forwards nothing: its configuration has no forward for names outside of the cluster".to_owned(),
         detail: "Names of AWS and of anything else outside are refused or denied.".to_owned(),
@@ -186,7 +203,9 @@ fn zones(file: &Corefile) -> Option<Fault> {
         signal: Some("zone-missing"),
         fix: edit("add forward . /etc/resolv.conf to the block of the root"),
         confidence: Confidence::Likely,
-    })
+    });
+    }
+    found
 }
 
 /// Plugins whose lack is a risk; told of a whole file alone.
@@ -199,6 +218,7 @@ fn usual(cx: &Cx<'_>, file: &Corefile) -> Option<Fault> {
         .collect();
     let whole = cx.config_maps().is_complete();
     (!lacking.is_empty()).then(|| Fault {
+        key: "usual".to_owned(),
         severity: if whole { Severity::Warning } else { Severity::Info },
         title: format!("CoreDNS runs without {}", lacking.join(", ")),
         detail: "Nothing fails by this alone: without cache every query leaves, without loop a wrong upstream fills the memory, without reload changes wait for a restart, without ready and health broken pods stay in service.".to_owned(),

@@ -17,12 +17,18 @@ const META: Meta = Meta {
     severity: Severity::Critical,
     role: Role::Cause,
     needs: &[Source::NetworkPolicies],
-    helps: &[Source::Pods, Source::Services, Source::DaemonSets],
+    helps: &[
+        Source::Pods,
+        Source::Services,
+        Source::DaemonSets,
+        Source::Probes,
+    ],
     signals: &[
         "coredns-ingress",
         "udp-missing",
         "egress-denied",
         "not-enforced",
+        "selects-probes",
     ],
     signatures: "",
     doc: include_str!("README.md"),
@@ -174,11 +180,25 @@ fn from_pods(cx: &Cx<'_>, selected: &Selected<'_>, tcp: Admitted) -> Finding {
         .signal(if tcp_only { "udp-missing" } else { "egress-denied" })
         .confirm(format!("kubectl -n {namespace} get networkpolicies -o yaml"))
         .fix(admit_dns(namespace, name, own.first().is_some_and(|one| one.spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()))));
-    if selected.workloads.is_empty() {
+    if selects_probes(cx, namespace, &own) {
+        // What the probes saw, wherever they stood, is this policy's doing.
+        finding.signal("selects-probes")
+    } else if selected.workloads.is_empty() {
         finding
     } else {
         finding.at(place.clone()).reaches(place)
     }
+}
+
+/// Whether a policy isolates every pod of a namespace in which probes ran.
+fn selects_probes(cx: &Cx<'_>, namespace: &str, policies: &[&NetworkPolicy]) -> bool {
+    let selects_all = policies.iter().any(|one| {
+        let selector = &one.spec.pod_selector;
+        selector.match_labels.is_empty() && selector.match_expressions.is_empty()
+    });
+    let run = cx.probes().optional();
+    let mut probes = run.into_iter().flat_map(|run| &run.pods);
+    selects_all && probes.any(|pod| pod.at.namespace == namespace)
 }
 
 /// A command that adds a rule for DNS. A JSON patch appends to a list only where there is one.

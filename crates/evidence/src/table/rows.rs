@@ -191,9 +191,11 @@ pub(super) fn service<'c>(cell: &impl Fn(&str) -> Option<&'c str>) -> k8s::Servi
         ports: ports
             .filter_map(|port| {
                 let (number, protocol) = port.split_once('/')?;
+                // `80:31234/TCP`: port and node port.
+                let mut numbers = number.split(':');
                 Some(k8s::ServicePort {
-                    // `80:31234/TCP`: port and node port.
-                    port: number.split(':').next()?.parse().ok()?,
+                    port: numbers.next()?.parse().ok()?,
+                    node_port: numbers.next().and_then(|port| port.parse().ok()),
                     protocol: protocol.to_owned(),
                     ..k8s::ServicePort::default()
                 })

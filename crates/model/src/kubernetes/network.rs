@@ -69,6 +69,9 @@ pub struct ServicePort {
     /// Number or name of the pods' port.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target_port: Option<IntOrString>,
+    /// Port on every node, of Services that have one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_port: Option<u16>,
 }
 
 impl Service {

@@ -6,10 +6,12 @@ mod netpol_blocks_aws;
 mod netpol_blocks_dns;
 mod npa_deny_flows;
 mod npa_unhealthy;
+mod tenants_not_isolated;
 
 pub(crate) const CHECKS: &[&Check] = &[
     &netpol_blocks_aws::CHECK,
     &netpol_blocks_dns::CHECK,
     &npa_deny_flows::CHECK,
     &npa_unhealthy::CHECK,
+    &tenants_not_isolated::CHECK,
 ];

@@ -5,6 +5,7 @@ use eksnet_model::Check;
 mod cidr_overlap;
 mod dhcp_options;
 mod nacl_stateless;
+mod node_publicly_exposed;
 mod route_blackhole;
 mod route_no_egress;
 mod sg_control_plane;
@@ -16,6 +17,7 @@ pub(crate) const CHECKS: &[&Check] = &[
     &cidr_overlap::CHECK,
     &dhcp_options::CHECK,
     &nacl_stateless::CHECK,
+    &node_publicly_exposed::CHECK,
     &route_blackhole::CHECK,
     &route_no_egress::CHECK,
     &sg_control_plane::CHECK,

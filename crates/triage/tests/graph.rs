@@ -8,7 +8,7 @@ use eksnet_triage::{EdgeKind, Graph, GraphError};
 #[test]
 fn the_built_in_graph_holds_together_and_is_whole() {
     let graph = Graph::load().expect("the built-in graph");
-    assert_eq!(graph.checks().len(), 112);
+    assert_eq!(graph.checks().len(), 114);
     assert_eq!(graph.symptoms().len(), 19);
     let numbers: BTreeSet<u32> = graph.edges().iter().map(|edge| edge.number).collect();
     assert!((1..=153).all(|number| numbers.contains(&number)));

@@ -1,5 +1,6 @@
 //! `dns/coredns-cross-node-blocked`: CoreDNS pods answer where they are, and not across nodes.
 
+mod by_hand;
 mod pairs;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use eksnet_model::dns::vpc_resolvers;
 use eksnet_model::kubernetes::Pod;
 use eksnet_model::{
-    Check, ClusterDns, Confidence, Cx, Fact, Finding, Gap, Meta, Place, ProbePod, Role, Severity,
-    Source, Stop, Subject, SubjectKind, Text, Why,
+    Asked, Check, ClusterDns, Confidence, Cx, Fact, Finding, Gap, Meta, Place, ProbePod, Role,
+    Severity, Source, Stop, Subject, SubjectKind, Text, Why,
 };
 use eksnet_probe::Transport;
 use pairs::{Pair, Subnets, Vip};
@@ -23,6 +24,7 @@ const META: Meta = Meta {
     role: Role::Mechanism,
     needs: &[Source::Probes, Source::Pods],
     helps: &[
+        Source::Observations,
         Source::EndpointSlices,
         Source::Services,
         Source::Nodes,
@@ -47,8 +49,9 @@ const META: Meta = Meta {
 pub(crate) const CHECK: Check = Check { meta: &META, run };
 
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
-    let probes = cx.probes().some()?;
-    let _ = cx.pods().some()?;
+    let asked = Asked::all(cx);
+    let probes = cx.probes().some();
+    let pods = cx.pods().some();
     let _ = (
         cx.nodes().optional(),
         cx.services().optional(),
@@ -58,7 +61,14 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let dns = ClusterDns::of(cx.topology());
     let servers: Vec<&Pod> = dns.serving_pods().collect();
     applicable(cx, &dns, &servers)?;
-    let pairs = pairs::all(cx, &probes.pods, &servers);
+    // What was tried by hand in a pod stands among the probes too.
+    let is_by_hand = |pod: &ProbePod| asked.iter().any(|one| one.from.file == pod.name);
+    let clients: Vec<&ProbePod> = probes
+        .iter()
+        .flat_map(|run| &run.pods)
+        .filter(|pod| !is_by_hand(pod))
+        .collect();
+    let pairs = pairs::all(cx, &clients, &servers);
     let mut classes: BTreeMap<&Text, Vec<&Pair<'_>>> = BTreeMap::new();
     for pair in pairs.iter().filter(|pair| !pair.same_node()) {
         classes.entry(class_of(pair.client)).or_default().push(pair);
@@ -76,6 +86,11 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         }
     }
     if findings.is_empty() {
+        findings.extend(by_hand::finding(cx, &dns, &asked));
+    }
+    if findings.is_empty() {
+        probes?;
+        pods?;
         judged(&pairs, &servers)?;
     }
     Ok(findings)

@@ -16,10 +16,10 @@ pub(super) struct Pair<'a> {
 }
 
 /// All pairs that were tried. A dual-stack pod is asked by either address; the better one counts.
-pub(super) fn all<'a>(cx: &Cx<'_>, clients: &'a [ProbePod], servers: &[&'a Pod]) -> Vec<Pair<'a>> {
+pub(super) fn all<'a>(cx: &Cx<'_>, clients: &[&'a ProbePod], servers: &[&'a Pod]) -> Vec<Pair<'a>> {
     let domain = cx.cluster().dns_domain();
     let mut pairs = Vec::new();
-    for client in clients {
+    for client in clients.iter().copied() {
         for server in servers {
             let best = |transport| {
                 server

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use eksnet_model::dns::in_domain;
-use eksnet_model::observed::{Call, CallEnd, Ground, Lookup, Vantage};
+use eksnet_model::observed::{Call, CallEnd, Ground, Vantage};
 use eksnet_model::{Confidence, Cx, DnsPath, Fact, Observations, ProbePod, Source, Text, Time};
 use eksnet_probe::{DnsOutcome, TcpState, Transport};
 
@@ -143,10 +143,7 @@ fn of_probe(servers: &Servers<'_>, pod: &ProbePod) -> Vec<Way> {
 fn by_hand(servers: &Servers<'_>, seen: &Observations) -> Vec<Way> {
     let mut ways: BTreeMap<(String, IpAddr, bool), Way> = BTreeMap::new();
     for lookup in &seen.lookups {
-        let (Some(server), Some(outcome)) = (
-            lookup.server.or_else(|| default(seen, lookup)),
-            lookup.outcome,
-        ) else {
+        let (Some(server), Some(outcome)) = (seen.server_of(lookup), lookup.outcome) else {
             continue;
         };
         if !servers.holds(server, &lookup.name) {
@@ -177,7 +174,7 @@ fn by_hand(servers: &Servers<'_>, seen: &Observations) -> Vec<Way> {
         }
         // A connection hangs on no name.
         for own in [true, false] {
-            if !ways.contains_key(&(client(&call.from), server, own)) {
+            if !ways.contains_key(&(call.from.standpoint(), server, own)) {
                 continue;
             }
             let way = entry(&mut ways, &call.from, server, own);
@@ -202,28 +199,13 @@ fn is_udp(call: &Call) -> bool {
         })
 }
 
-/// The server of the `resolv.conf` that was pasted in the same place.
-fn default(seen: &Observations, lookup: &Lookup) -> Option<IpAddr> {
-    let mut files = seen.resolvers.iter();
-    let own = files.find(|file| file.from.file == lookup.from.file)?;
-    own.nameservers.first().copied()
-}
-
-fn client(from: &Vantage) -> String {
-    match (from.name.as_str(), from.ground) {
-        ("", _) => from.file.to_string(),
-        (name, Ground::Pod) => format!("pod {name}"),
-        (name, _) => name.to_owned(),
-    }
-}
-
 fn entry<'w>(
     ways: &'w mut BTreeMap<(String, IpAddr, bool), Way>,
     from: &Vantage,
     server: IpAddr,
     own: bool,
 ) -> &'w mut Way {
-    let client = client(from);
+    let client = from.standpoint();
     let node = (from.ground == Ground::Node && !from.name.is_empty()).then(|| from.name.clone());
     ways.entry((client.clone(), server, own))
         .or_insert_with(|| Way {

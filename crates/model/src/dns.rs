@@ -1,5 +1,6 @@
 //! Cluster DNS: the Service that pods ask, the pods behind it, and the resolver behind those.
 
+pub mod asked;
 pub mod matrix;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -74,6 +74,7 @@ pub use cni::CniSettings;
 pub use component::{Component, Running};
 pub use corefile::Corefile;
 pub use deployed::Deployed;
+pub use dns::asked::Asked;
 pub use dns::{ClusterDns, DnsEndpoint};
 pub use endpoints::AwsEndpoint;
 pub use evidence::{Evidence, Gap, Why};

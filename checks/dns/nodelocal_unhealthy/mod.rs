@@ -68,7 +68,9 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         findings.extend(nodes::findings(cx, &cache, set));
     }
     if findings.is_empty() {
-        (sets?, pods?, nodes?);
+        sets?;
+        pods?;
+        nodes?;
         if cache.set.is_none() {
             return Err(Stop::not_applicable("NodeLocal DNSCache is not installed"));
         }

@@ -131,7 +131,8 @@ fn outside(cx: &Cx<'_>, selected: &Selected<'_>) -> Admitted {
         Ok(net) => {
             let one = net.prefix_len() == net.max_prefix_len();
             let local = needs::is_link_local(net.network());
-            !local && !(one && services.contains(&net.network()))
+            let own = one && services.contains(&net.network());
+            !local && !own
         }
         Err(_) => true,
     };

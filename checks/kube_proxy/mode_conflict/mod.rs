@@ -58,7 +58,8 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         }
     }
     if findings.is_empty() {
-        (maps?, sets?);
+        maps?;
+        sets?;
         if !settings.is_installed {
             return Err(Stop::not_applicable(
                 "there is no DaemonSet of kube-proxy: something else takes its place",

@@ -122,7 +122,10 @@ fn what_the_user_tried_in_the_pod_tells_the_name_from_the_way_out() {
     .expect("the plugin can be started");
     let report = report(&output);
     let first = &report["diagnoses"][0];
-    let text = first.to_string();
+    let root = report["findings"]
+        .as_array()
+        .and_then(|findings| findings.iter().find(|one| one["id"] == first["finding"]));
+    let text = format!("{first} {}", root.expect("the root's finding"));
     for said in [
         "8.8.8.8 answers from a pod",
         "the way to the DNS server 10.100.0.10",

@@ -4,11 +4,10 @@ mod needs;
 
 use std::collections::BTreeSet;
 
-use eksnet_model::kubernetes::NetworkPolicy;
 use eksnet_model::netpol::{Admitted, Peer, admits_port, egress, isolates_egress};
 use eksnet_model::{
-    Check, Confidence, Cx, Fact, Finding, Gap, Heard, Meta, Place, Role, Selected, Severity,
-    Source, Stop, Subject, SubjectKind, Why, logs_and_events, policies_enforced,
+    Check, Confidence, Cx, Finding, Gap, Heard, Meta, Place, Role, Selected, Severity, Source,
+    Stop, Why, logs_and_events, unless_enforced,
 };
 use needs::{Need, Needs};
 
@@ -48,7 +47,6 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let policies = cx.network_policies().some()?;
     let pods = cx.pods().some();
     let _ = (cx.services().optional(), cx.endpoint_slices().optional());
-    let enforced = policies_enforced(cx);
     let scans = logs_and_events(cx, &crate::signature_set(&META));
     let said = Heard::recent(
         cx,
@@ -72,14 +70,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             findings.push(finding(cx, &selected, &needs, &denied));
         }
     }
-    for finding in &mut findings {
-        if enforced == Some(false) {
-            finding.severity = Severity::Info;
-            finding.confidence = Confidence::Possible;
-            finding.signals.insert("not-enforced".into());
-            finding.detail = "Nothing enforces NetworkPolicies here: network policies of the VPC CNI are off, and neither Calico nor Cilium runs. It would be blocked once they are switched on.".into();
-        }
-    }
+    unless_enforced(cx, &mut findings);
     if findings.is_empty() {
         if policies.iter().any(isolates_egress) {
             pods?;
@@ -157,20 +148,7 @@ fn finding(
     needs: &Needs<'_>,
     denied: &BTreeSet<Need>,
 ) -> Finding {
-    let own: Vec<&NetworkPolicy> = selected
-        .policies
-        .iter()
-        .copied()
-        .filter(|one| isolates_egress(one))
-        .collect();
-    let namespace = selected.namespace;
-    let name = own
-        .first()
-        .map_or("NAME", |policy| policy.metadata.name.as_str());
-    let names: Vec<&str> = own
-        .iter()
-        .map(|policy| policy.metadata.name.as_str())
-        .collect();
+    let (namespace, name) = (selected.namespace, selected.name());
     let what: Vec<&str> = denied.iter().map(|need| need.words()).collect();
     let who = if needs.workloads.is_empty() {
         selected.what.clone()
@@ -193,32 +171,16 @@ fn finding(
         )
         .confidence(confidence)
         .detail("It isolates these pods in egress, and no rule of any policy that selects them admits what they need. Addresses count behind Services: a rule with the address of Service kubernetes does not admit the API server itself.")
-        .subjects(own.iter().map(|policy| {
-            Subject::namespaced(
-                SubjectKind::NetworkPolicy,
-                policy.metadata.namespace.as_str(),
-                policy.metadata.name.as_str(),
-            )
-        }))
-        .facts(denied.iter().map(|need| {
-            Fact::new(
-                Source::NetworkPolicies,
-                format!("policies {} of namespace {namespace}", names.join(", ")),
-                format!("egress on {}", need.flow()),
-                "no rule",
-            )
-            .expected(need.expected())
-        }))
+        .subjects(selected.subjects())
+        .facts(
+            denied
+                .iter()
+                .map(|need| selected.lacks(need.flow(), "no rule", need.expected())),
+        )
         .facts(needs.proof.iter().cloned())
         .facts(needs.said.iter().take(3).map(|one| one.fact("calls")))
         .confirm(format!("kubectl -n {namespace} get networkpolicies -o yaml"));
-    let has_rules = own.first().is_some_and(|one| {
-        one.spec
-            .egress
-            .as_ref()
-            .is_some_and(|rules| !rules.is_empty())
-    });
-    finding = finding.fix(admit(namespace, name, has_rules, denied));
+    finding = finding.fix(admit(selected, denied));
     for need in denied {
         finding = finding.signal(need.signal());
     }
@@ -235,27 +197,16 @@ fn finding(
     finding.at(place.clone()).reaches(place)
 }
 
-/// A command that adds the rules. A JSON patch appends to a list only where there is one.
-fn admit(namespace: &str, name: &str, has_rules: bool, denied: &BTreeSet<Need>) -> String {
+/// A command that adds the rules.
+fn admit(selected: &Selected<'_>, denied: &BTreeSet<Need>) -> String {
     let rules: BTreeSet<&str> = denied.iter().map(|need| need.rule()).collect();
-    let operations: Vec<String> = if has_rules {
-        rules
-            .iter()
-            .map(|rule| format!(r#"{{"op":"add","path":"/spec/egress/-","value":{rule}}}"#))
-            .collect()
+    let rules: Vec<&str> = rules.into_iter().collect();
+    let command = selected.admit(&rules);
+    if command.contains("0.0.0.0/0") {
+        format!(
+            "{command}   # narrow 0.0.0.0/0 to the VPC's block where AWS is reached by interface endpoints alone"
+        )
     } else {
-        vec![format!(
-            r#"{{"op":"add","path":"/spec/egress","value":[{}]}}"#,
-            rules.iter().copied().collect::<Vec<_>>().join(",")
-        )]
-    };
-    let note = if rules.iter().any(|rule| rule.contains("0.0.0.0/0")) {
-        "   # narrow 0.0.0.0/0 to the VPC's block where AWS is reached by interface endpoints alone"
-    } else {
-        ""
-    };
-    format!(
-        "kubectl -n {namespace} patch networkpolicy {name} --type=json -p '[{}]'{note}",
-        operations.join(",")
-    )
+        command
+    }
 }

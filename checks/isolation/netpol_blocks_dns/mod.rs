@@ -1,15 +1,19 @@
 //! `isolation/netpol-blocks-dns`: NetworkPolicies keep pods from cluster DNS.
 
+mod probes;
+
 use std::net::IpAddr;
 
 use eksnet_model::kubernetes::NetworkPolicy;
-use eksnet_model::netpol::{
-    Admitted, Labels, Peer, egress, ingress_from_pods, isolates_egress, isolates_ingress,
-};
+use eksnet_model::netpol::{Admitted, Labels, Peer, egress, ingress_from_pods, isolates_ingress};
 use eksnet_model::{
-    Check, ClusterDns, Confidence, Cx, Fact, Finding, Meta, Place, Role, Selected, Severity,
-    Source, Stop, Subject, SubjectKind, policies_enforced,
+    Check, ClusterDns, Confidence, Cx, Fact, Finding, Gap, Meta, Place, Role, Selected, Severity,
+    Source, Stop, Subject, SubjectKind, Why, unless_enforced,
 };
+use probes::Seen;
+
+/// Admits DNS to CoreDNS's pods.
+const DNS_RULE: &str = r#"{"to":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"kube-system"}},"podSelector":{"matchLabels":{"k8s-app":"kube-dns"}}}],"ports":[{"port":53,"protocol":"UDP"},{"port":53,"protocol":"TCP"}]}"#;
 
 const META: Meta = Meta {
     id: "isolation/netpol-blocks-dns",
@@ -39,7 +43,6 @@ pub(crate) const CHECK: Check = Check { meta: &META, run };
 fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
     let policies = cx.network_policies().some()?;
     let _ = (cx.pods().optional(), cx.services().optional());
-    let enforced = policies_enforced(cx);
     let dns = ClusterDns::of(cx.topology());
     let mut labels = Labels::from([("k8s-app".to_owned(), "kube-dns".to_owned())]);
     if let Some(pod) = dns.pods.first() {
@@ -51,6 +54,7 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
         .flat_map(|pod| pod.ips().filter_map(|ip| ip.parse().ok()))
         .collect();
     let mut findings = Vec::new();
+    let mut not_known = None;
     findings.extend(to_coredns(policies, &labels));
     let peer = Peer::Pods {
         namespace: ClusterDns::NAMESPACE,
@@ -75,17 +79,23 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
                 .max();
             by_cache.map_or(by_pods, |cache| cache.max(by_pods))
         };
-        if admits("UDP") == Admitted::No {
-            findings.push(from_pods(cx, &selected, admits("TCP")));
+        match admits("UDP") {
+            Admitted::No => findings.push(from_pods(cx, &selected, admits("TCP"))),
+            Admitted::NotKnown => {
+                not_known.get_or_insert(format!("{}/{}", selected.namespace, selected.name()));
+            }
+            Admitted::Yes => {}
         }
     }
-    for finding in &mut findings {
-        if enforced == Some(false) {
-            finding.severity = Severity::Info;
-            finding.confidence = Confidence::Possible;
-            finding.signals.insert("not-enforced".into());
-            finding.detail = "Nothing enforces NetworkPolicies here: network policies of the VPC CNI are off, and neither Calico nor Cilium runs. It would be blocked once they are switched on.".into();
-        }
+    unless_enforced(cx, &mut findings);
+    if let (true, Some(policy)) = (findings.is_empty(), not_known) {
+        return Err(Stop::unknown(Gap::new(
+            Source::NetworkPolicies,
+            Why::Sampled,
+            format!(
+                "whether NetworkPolicy {policy} admits DNS hangs on labels of namespaces, which are not read"
+            ),
+        )));
     }
     Ok(findings)
 }
@@ -135,31 +145,18 @@ fn subjects(policies: &[&NetworkPolicy]) -> Vec<Subject> {
 }
 
 fn from_pods(cx: &Cx<'_>, selected: &Selected<'_>, tcp: Admitted) -> Finding {
-    let own: Vec<&NetworkPolicy> = selected
-        .policies
-        .iter()
-        .copied()
-        .filter(|one| isolates_egress(one))
-        .collect();
-    let namespace = selected.namespace;
-    let name = own
-        .first()
-        .map_or("NAME", |policy| policy.metadata.name.as_str());
+    let (namespace, name) = (selected.namespace, selected.name());
     let tcp_only = tcp == Admitted::Yes;
-    let names: Vec<&str> = own
-        .iter()
-        .map(|policy| policy.metadata.name.as_str())
-        .collect();
-    let what = if tcp_only {
-        "admits DNS over TCP alone"
+    let (what, has, signal) = if tcp_only {
+        (
+            "admits DNS over TCP alone",
+            "no rule; TCP 53 is admitted",
+            "udp-missing",
+        )
     } else {
-        "keeps pods from cluster DNS"
+        ("keeps pods from cluster DNS", "no rule", "egress-denied")
     };
     let whole = cx.network_policies().is_complete();
-    let mut place = Place::default();
-    for workload in &selected.workloads {
-        place = place.of(workload.clone());
-    }
     let finding = META
         .finding(
             Severity::Error,
@@ -167,48 +164,20 @@ fn from_pods(cx: &Cx<'_>, selected: &Selected<'_>, tcp: Admitted) -> Finding {
         )
         .confidence(if whole { Confidence::Confirmed } else { Confidence::Likely })
         .detail("It isolates these pods in egress, and no rule of any policy that selects them admits UDP 53 to CoreDNS's pods. A rule with the address of Service kube-dns does not count: the packet is judged by the pod's address behind it.")
-        .subjects(subjects(&own))
-        .fact(
-            Fact::new(
-                Source::NetworkPolicies,
-                format!("policies {} of namespace {namespace}", names.join(", ")),
-                "egress on UDP 53",
-                if tcp_only { "no rule; TCP 53 is admitted" } else { "no rule" },
-            )
-            .expected("a rule for CoreDNS's pods"),
-        )
-        .signal(if tcp_only { "udp-missing" } else { "egress-denied" })
+        .subjects(selected.subjects())
+        .fact(selected.lacks("UDP 53", has, "a rule for CoreDNS's pods"))
+        .signal(signal)
         .confirm(format!("kubectl -n {namespace} get networkpolicies -o yaml"))
-        .fix(admit_dns(namespace, name, own.first().is_some_and(|one| one.spec.egress.as_ref().is_some_and(|rules| !rules.is_empty()))));
-    if selects_probes(cx, namespace, &own) {
+        .fix(selected.admit(&[DNS_RULE]));
+    match probes::seen(cx, selected) {
         // What the probes saw, wherever they stood, is this policy's doing.
-        finding.signal("selects-probes")
-    } else if selected.workloads.is_empty() {
-        finding
-    } else {
-        finding.at(place.clone()).reaches(place)
+        Seen::Silence => finding.signal("selects-probes"),
+        Seen::Answer(fact) => probes::answered(finding, fact),
+        Seen::Nothing if selected.workloads.is_empty() => finding,
+        Seen::Nothing => {
+            let workloads = selected.workloads.iter().cloned();
+            let place = workloads.fold(Place::default(), Place::of);
+            finding.at(place.clone()).reaches(place)
+        }
     }
-}
-
-/// Whether a policy isolates every pod of a namespace in which probes ran.
-fn selects_probes(cx: &Cx<'_>, namespace: &str, policies: &[&NetworkPolicy]) -> bool {
-    let selects_all = policies.iter().any(|one| {
-        let selector = &one.spec.pod_selector;
-        selector.match_labels.is_empty() && selector.match_expressions.is_empty()
-    });
-    let run = cx.probes().optional();
-    let mut probes = run.into_iter().flat_map(|run| &run.pods);
-    selects_all && probes.any(|pod| pod.at.namespace == namespace)
-}
-
-/// A command that adds a rule for DNS. A JSON patch appends to a list only where there is one.
-fn admit_dns(namespace: &str, name: &str, has_rules: bool) -> String {
-    let rule = r#"{"to":[{"namespaceSelector":{"matchLabels":{"kubernetes.io/metadata.name":"kube-system"}},"podSelector":{"matchLabels":{"k8s-app":"kube-dns"}}}],"ports":[{"port":53,"protocol":"UDP"},{"port":53,"protocol":"TCP"}]}"#;
-    let (path, value) = match has_rules {
-        true => ("/spec/egress/-", rule.to_owned()),
-        false => ("/spec/egress", format!("[{rule}]")),
-    };
-    format!(
-        r#"kubectl -n {namespace} patch networkpolicy {name} --type=json -p '[{{"op":"add","path":"{path}","value":{value}}}]'"#
-    )
 }

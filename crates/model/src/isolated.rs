@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kubernetes::{NetworkPolicy, Pod};
 use crate::netpol::{Labels, isolates_egress};
-use crate::{Component, Cx, Running};
+use crate::{
+    Component, Confidence, Cx, Fact, Finding, Running, Severity, Source, Subject, SubjectKind,
+};
 
 /// Pods that the same policies select.
 #[derive(Clone, Debug)]
@@ -64,6 +66,87 @@ impl<'a> Selected<'a> {
                 one
             })
             .collect()
+    }
+
+    /// The policies that isolate them in egress.
+    pub fn isolating(&self) -> impl Iterator<Item = &'a NetworkPolicy> {
+        let policies = self.policies.iter().copied();
+        policies.filter(|policy| isolates_egress(policy))
+    }
+
+    /// Those policies as subjects.
+    pub fn subjects(&self) -> impl Iterator<Item = Subject> {
+        self.isolating().map(|policy| {
+            Subject::namespaced(
+                SubjectKind::NetworkPolicy,
+                policy.metadata.namespace.as_str(),
+                policy.metadata.name.as_str(),
+            )
+        })
+    }
+
+    /// Name of the first of them, which a rule is added to.
+    #[must_use]
+    pub fn name(&self) -> &'a str {
+        self.isolating()
+            .next()
+            .map_or("NAME", |policy| policy.metadata.name.as_str())
+    }
+
+    /// That they lack a rule for `flow`, such as `UDP 53`; `value` is what they have instead.
+    #[must_use]
+    pub fn lacks(&self, flow: &str, value: &str, expected: &str) -> Fact {
+        let names: Vec<&str> = self
+            .isolating()
+            .map(|policy| policy.metadata.name.as_str())
+            .collect();
+        Fact::new(
+            Source::NetworkPolicies,
+            format!(
+                "policies {} of namespace {}",
+                names.join(", "),
+                self.namespace
+            ),
+            format!("egress on {flow}"),
+            value,
+        )
+        .expected(expected)
+    }
+
+    /// A command that adds egress rules, each in JSON. A JSON patch appends to a list only where there is one.
+    #[must_use]
+    pub fn admit(&self, rules: &[&str]) -> String {
+        let has_rules = self.isolating().next().is_some_and(|policy| {
+            let egress = policy.spec.egress.as_ref();
+            egress.is_some_and(|rules| !rules.is_empty())
+        });
+        let operations = if has_rules {
+            let each = rules
+                .iter()
+                .map(|rule| format!(r#"{{"op":"add","path":"/spec/egress/-","value":{rule}}}"#));
+            each.collect::<Vec<_>>().join(",")
+        } else {
+            let rules = rules.join(",");
+            format!(r#"{{"op":"add","path":"/spec/egress","value":[{rules}]}}"#)
+        };
+        format!(
+            "kubectl -n {} patch networkpolicy {} --type=json -p '[{operations}]'",
+            self.namespace,
+            self.name()
+        )
+    }
+}
+
+/// Says of findings about policies that nothing enforces them, where that is known.
+pub fn unless_enforced(cx: &Cx<'_>, findings: &mut [Finding]) {
+    if policies_enforced(cx) != Some(false) {
+        return;
+    }
+    for finding in findings {
+        finding.severity = Severity::Info;
+        finding.confidence = Confidence::Possible;
+        finding.signals.insert("not-enforced".into());
+        finding.detail = "Nothing enforces NetworkPolicies here: network policies of the VPC CNI are off, and neither Calico nor Cilium runs. It would be blocked once they are switched on.".into();
     }
 }
 

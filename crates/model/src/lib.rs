@@ -82,7 +82,7 @@ pub use finding::{
     Confidence, Fact, Finding, Place, Reach, Remedy, Role, Severity, Subject, SubjectKind,
 };
 pub use heard::{Heard, logs_and_events, source_of_log};
-pub use isolated::{Selected, policies_enforced};
+pub use isolated::{Selected, policies_enforced, unless_enforced};
 pub use log_reach::{log_covers, log_reaches};
 pub use logs::{Hits, LogScan, Sample, Scanner, is_klog_head, klog_timestamp};
 pub use matcher::LiteralHit;

@@ -5,6 +5,7 @@ use eksnet_model::kubernetes::Pod;
 use eksnet_model::{Cx, Finding, Resolution};
 use eksnet_probe::DnsOutcome;
 
+use super::way_out::WayOut;
 use super::{Host, says};
 
 impl Host<'_> {
@@ -14,6 +15,7 @@ impl Host<'_> {
         cx: &Cx<'_>,
         host: &str,
         finding: Finding,
+        way_out: &WayOut<'_>,
         resolves_now: bool,
         past: bool,
     ) -> Finding {
@@ -83,8 +85,12 @@ impl Host<'_> {
                 .detail("The call died before it had an address to connect to. This pod asks its node's resolver, not cluster DNS. Left as causes: the VPC resolver, the VPC's DHCP options, or the node's own network.")
                 .fix("kubectl eksnet doctor --only dns/vpc-resolver-unreachable,net,endpoints")
         } else {
+            let causes = "The call died before it had an address to connect to. Left as causes: CoreDNS has no endpoints, its nodes do not admit the queries, kube-proxy lacks the Service, or its upstream fails.";
             finding
-                .detail("The call died before it had an address to connect to. Left as causes: CoreDNS has no endpoints, its nodes do not admit the queries, kube-proxy lacks the Service, or its upstream fails.")
+                .detail(match way_out.leaves() {
+                    Some(leaves) => format!("{leaves} {causes}"),
+                    None => causes.to_owned(),
+                })
                 .fix(self.as_workload(cx))
         }
     }

@@ -208,11 +208,7 @@ impl Host<'_> {
         if resolves_now {
             finding = finding.signal("resolves-now");
         }
-        let mut finding = self.explained(cx, host, finding, resolves_now, past);
-        if let Some(leaves) = way_out.leaves().filter(|_| !past && !resolves_now) {
-            finding.detail = format!("{leaves} {}", finding.detail).into();
-        }
-        Some(finding)
+        Some(self.explained(cx, host, finding, &way_out, resolves_now, past))
     }
 
     fn rank(

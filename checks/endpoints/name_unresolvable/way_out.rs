@@ -7,7 +7,7 @@ use eksnet_model::{Cx, Fact, Source};
 #[derive(Default)]
 pub(super) struct WayOut<'a> {
     resolver: Option<&'a ResolvFile>,
-    /// An address that answered.
+    /// An address outside of private networks that answered.
     answers: Option<&'a Ping>,
     /// The name, asked for in vain.
     lookup: Option<&'a Lookup>,
@@ -23,10 +23,12 @@ impl<'a> WayOut<'a> {
                 .resolvers
                 .iter()
                 .find(|file| file.from.ground == Ground::Pod && !file.nameservers.is_empty()),
-            answers: seen
-                .pings
-                .iter()
-                .find(|ping| ping.from.ground == Ground::Pod && ping.received > 0),
+            answers: seen.pings.iter().find(|ping| {
+                let is_outside = |ip| !cx.topology().is_private(ip);
+                ping.from.ground == Ground::Pod
+                    && ping.received > 0
+                    && ping.address.is_some_and(is_outside)
+            }),
             lookup: seen.lookups.iter().find(|lookup| {
                 lookup.from.ground == Ground::Pod && lookup.name == host && !lookup.is_answered()
             }),
@@ -62,7 +64,7 @@ impl<'a> WayOut<'a> {
         [resolver, lookup, answers].into_iter().flatten().collect()
     }
 
-    /// What an answer by address leaves as the fault, as a sentence.
+    /// What an answer by address leaves as the fault of a look-up that got none, as a sentence.
     pub(super) fn leaves(&self) -> Option<String> {
         let target = &self.answers?.target;
         let server = self

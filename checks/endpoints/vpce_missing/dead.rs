@@ -64,7 +64,8 @@ impl<'a> Dead<'a> {
         let listed = cx.vpc_endpoints().is_complete() && endpoints.is_some();
         let has = |service: &str| {
             let mut all = endpoints.into_iter().flatten();
-            all.any(|one| one.is_for(service) && one.is_available())
+            // One whose service was not pasted may be the one.
+            all.any(|one| one.service_name.is_empty() || one.is_for(service) && one.is_available())
         };
         // Endpoints for some services, and none for this one: a VPC that is made to do without a way out.
         let others = listed && endpoints.is_some_and(|all| !all.is_empty());

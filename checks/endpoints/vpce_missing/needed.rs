@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use eksnet_model::path::{Egress, sending_subnets};
 use eksnet_model::vpce::endpoint_service;
-use eksnet_model::{AwsEndpoint, CniSettings, Cx, ProbePod, Stop, Text};
+use eksnet_model::{AwsEndpoint, CniSettings, Cx, Gap, ProbePod, Source, Stop, Text, Why};
 use eksnet_probe::TcpState;
 
 /// A service without an endpoint.
@@ -42,6 +42,16 @@ impl<'a> Needed<'a> {
             .is_some_and(|cni| cni.custom_networking);
         let _ = (nodes?, subnets?, tables?);
         let endpoints = endpoints?;
+        if let Some(nameless) = endpoints.iter().find(|one| one.service_name.is_empty()) {
+            return Err(Stop::unknown(Gap::new(
+                Source::VpcEndpoints,
+                Why::Truncated,
+                format!(
+                    "which service {} is for is not in what was pasted",
+                    nameless.vpc_endpoint_id
+                ),
+            )));
+        }
         let topology = cx.topology();
         let reached = reached(cx);
         let expected = AwsEndpoint::expected(cx.cluster(), topology);

@@ -141,15 +141,22 @@ pub(crate) struct Select {
     pub(crate) skip: Vec<String>,
 }
 
-#[derive(Clone, Debug, ClapArgs)]
-pub(crate) struct Doctor {
-    /// Judge saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder of
+/// What is looked at instead of a cluster.
+#[derive(Clone, Debug, Default, ClapArgs)]
+pub(crate) struct Saved {
+    /// Look at saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder of
     /// them; `-` reads standard input.
     #[arg(long, value_name = "PATH", conflicts_with = "demo")]
     pub(crate) from: Option<PathBuf>,
-    /// Judge the outage that is built in.
+    /// Look at the outage that is built in.
     #[arg(long)]
     pub(crate) demo: bool,
+}
+
+#[derive(Clone, Debug, ClapArgs)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) saved: Saved,
     /// Show what would be read and created, and stop.
     #[arg(long, conflicts_with_all = ["from", "demo"])]
     pub(crate) plan: bool,
@@ -174,13 +181,8 @@ pub(crate) struct Dns {
     /// Ask for this name as well, of every server, and show its answers alone: a host name, or a Service as
     /// NAME.NAMESPACE.
     pub(crate) name: Option<String>,
-    /// Show saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder of
-    /// them; `-` reads standard input.
-    #[arg(long, value_name = "PATH", conflicts_with = "demo")]
-    pub(crate) from: Option<PathBuf>,
-    /// Show the outage that is built in.
-    #[arg(long)]
-    pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) saved: Saved,
     /// Format.
     #[arg(short, long, value_enum, default_value_t = DnsFormat::Text)]
     pub(crate) output: DnsFormat,
@@ -200,7 +202,8 @@ pub(crate) struct PlanFlags {
     #[arg(
         long = "instance-type",
         value_name = "TYPE,..|ALL",
-        value_delimiter = ','
+        value_delimiter = ',',
+        conflicts_with_all = ["from", "demo"]
     )]
     pub(crate) instance_types: Vec<String>,
     /// How many nodes.
@@ -288,13 +291,8 @@ pub(crate) struct Capacity {
     pub(crate) what_if: WhatIfFlags,
     #[command(flatten)]
     pub(crate) cni: CniFlags,
-    /// Measure saved evidence instead of a cluster: a bundle of `collect`, a file, an archive, or a folder
-    /// of them; `-` reads standard input.
-    #[arg(long, value_name = "PATH", conflicts_with_all = ["demo", "instance_types"])]
-    pub(crate) from: Option<PathBuf>,
-    /// Measure the outage that is built in.
-    #[arg(long, conflicts_with = "instance_types")]
-    pub(crate) demo: bool,
+    #[command(flatten)]
+    pub(crate) saved: Saved,
     /// Format.
     #[arg(short, long, value_enum, default_value_t = CapacityFormat::Text)]
     pub(crate) output: CapacityFormat,

@@ -2,6 +2,8 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use eksnet_triage::render::Style;
+
 use crate::exit::Failure;
 
 /// Writes to standard output. A reader that went away, as `head` does, is no failure.
@@ -12,6 +14,16 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
             format!("cannot write to standard output: {error}"),
         )),
         _ => Ok(()),
+    }
+}
+
+/// How text is shown here.
+pub(crate) fn style(wide: bool) -> Style {
+    Style {
+        colour: wants_colour(),
+        unicode: has_unicode(),
+        width: width(),
+        wide,
     }
 }
 

@@ -3,24 +3,20 @@
 use eksnet_capacity::{Ask, AskError, PlanRequest, SOURCES, Types, measure, plan, render, what_if};
 use eksnet_model::kubernetes::PodRequests;
 use eksnet_model::{CniSettings, Snapshot};
-use eksnet_triage::render::Style;
 
 use crate::args::{Capacity, CapacityFormat, CniFlags};
 use crate::commands::{doctor, live};
 use crate::exit::{Failure, OK};
-use crate::output::{has_unicode, print, wants_colour, width};
+use crate::output::{print, style};
 use crate::progress::Line;
 
 pub(crate) fn run(options: Capacity, verbose: u8) -> Result<u8, Failure> {
     if !options.plan.instance_types.is_empty() {
         return without_cluster(&options);
     }
-    let snapshot = if options.demo {
-        doctor::demo()?.snapshot
-    } else if let Some(path) = &options.from {
-        doctor::saved(path)?.snapshot
-    } else {
-        cluster(&options, verbose)?
+    let snapshot = match doctor::saved(&options.saved)? {
+        Some(given) => given.snapshot,
+        None => cluster(&options, verbose)?,
     };
     let measured = measure(&snapshot);
     if measured.nodes.is_empty() {
@@ -48,19 +44,10 @@ pub(crate) fn run(options: Capacity, verbose: u8) -> Result<u8, Failure> {
         CapacityFormat::Html => render::html(&shown),
         CapacityFormat::Prometheus => render::prometheus(&shown),
         format @ (CapacityFormat::Text | CapacityFormat::Wide) => {
-            render::text(&shown, &style(format))
+            render::text(&shown, &style(format == CapacityFormat::Wide))
         }
     })?;
     Ok(OK)
-}
-
-fn style(format: CapacityFormat) -> Style {
-    Style {
-        colour: wants_colour(),
-        unicode: has_unicode(),
-        width: width(),
-        wide: format == CapacityFormat::Wide,
-    }
 }
 
 fn without_cluster(options: &Capacity) -> Result<u8, Failure> {
@@ -85,7 +72,7 @@ fn without_cluster(options: &Capacity) -> Result<u8, Failure> {
         CapacityFormat::Json => render::plan_json(&planned).map_err(anyhow::Error::from)?,
         CapacityFormat::Markdown => render::plan_markdown(&planned),
         format @ (CapacityFormat::Text | CapacityFormat::Wide) => {
-            render::plan_text(&planned, &style(format))
+            render::plan_text(&planned, &style(format == CapacityFormat::Wide))
         }
         CapacityFormat::Html | CapacityFormat::Prometheus => {
             return Err(Failure::usage(

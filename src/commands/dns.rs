@@ -2,12 +2,12 @@
 
 use eksnet_model::dns::matrix::DnsMatrix;
 use eksnet_model::{Snapshot, Source};
-use eksnet_triage::render::{self, Style};
+use eksnet_triage::render;
 
 use crate::args::{Dns, DnsFormat};
 use crate::commands::{doctor, live};
 use crate::exit::{FINDINGS, Failure, NO_VERDICT, OK};
-use crate::output::{has_unicode, print, wants_colour, width};
+use crate::output::{print, style};
 use crate::progress::Line;
 
 /// What aiming the probes takes, and telling what each server is.
@@ -24,31 +24,22 @@ const SOURCES: &[Source] = &[
 ];
 
 pub(crate) fn run(options: Dns, verbose: u8) -> Result<u8, Failure> {
-    let snapshot = if options.demo {
-        doctor::demo()?.snapshot
-    } else if let Some(path) = &options.from {
-        doctor::saved(path)?.snapshot
-    } else {
-        cluster(&options, verbose)?
+    let snapshot = match doctor::saved(&options.saved)? {
+        Some(given) => given.snapshot,
+        None => cluster(&options, verbose)?,
     };
     let matrix = DnsMatrix::of(&snapshot, options.name.as_deref()).map_err(|gap| {
         Failure::no_verdict(format!("no probe ran, so no server was asked: {gap}"))
     })?;
     print(&match options.output {
         DnsFormat::Json => render::dns_json(&matrix).map_err(anyhow::Error::from)?,
-        format @ (DnsFormat::Text | DnsFormat::Wide) => render::dns(
-            &matrix,
-            &Style {
-                colour: wants_colour(),
-                unicode: has_unicode(),
-                width: width(),
-                wide: format == DnsFormat::Wide,
-            },
-        ),
+        format @ (DnsFormat::Text | DnsFormat::Wide) => {
+            render::dns(&matrix, &style(format == DnsFormat::Wide))
+        }
     })?;
     Ok(if matrix.fails() {
         FINDINGS
-    } else if matrix.cells().next().is_none() {
+    } else if matrix.cells().next().is_none() || !matrix.missing.is_empty() {
         NO_VERDICT
     } else {
         OK

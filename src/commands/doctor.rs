@@ -7,13 +7,13 @@ use std::time::Instant;
 use eksnet_evidence::LoadError;
 use eksnet_model::dns::matrix::DnsMatrix;
 use eksnet_model::{BundleError, Created, Report, Snapshot, Source, Text, UnreadFile, judge};
-use eksnet_triage::render::{self, Style};
+use eksnet_triage::render;
 use eksnet_triage::{Graph, Input, report};
 
-use crate::args::{Doctor, FailOn, Format};
+use crate::args::{Doctor, FailOn, Format, Saved};
 use crate::commands::live;
 use crate::exit::{Failure, INTERNAL};
-use crate::output::{has_unicode, print, wants_colour, width};
+use crate::output::{print, style};
 use crate::progress::Line;
 use crate::selection::{select, sources};
 
@@ -37,12 +37,9 @@ pub(crate) fn run(options: Doctor, verbose: u8) -> Result<u8, Failure> {
         return super::plan::run(&checks, &options, verbose);
     }
     let wants_probes = sources(&checks).contains(&Source::Probes);
-    let given = if options.demo {
-        demo()?
-    } else if let Some(path) = &options.from {
-        saved(path)?
-    } else {
-        cluster(&checks, &options, verbose, wants_probes)?
+    let given = match saved(&options.saved)? {
+        Some(given) => given,
+        None => cluster(&checks, &options, verbose, wants_probes)?,
     };
 
     let begun = Instant::now();
@@ -77,12 +74,7 @@ fn millis(since: Instant) -> u64 {
 }
 
 fn rendered(report: &Report, snapshot: &Snapshot, format: Format) -> Result<String, Failure> {
-    let style = Style {
-        colour: wants_colour(),
-        unicode: has_unicode(),
-        width: width(),
-        wide: format == Format::Wide,
-    };
+    let style = style(format == Format::Wide);
     Ok(match format {
         Format::Json => render::json(report).map_err(anyhow::Error::from)?,
         Format::Markdown => render::markdown(report),
@@ -97,12 +89,16 @@ fn rendered(report: &Report, snapshot: &Snapshot, format: Format) -> Result<Stri
     })
 }
 
-pub(crate) fn demo() -> Result<Given, Failure> {
-    let snapshot = Snapshot::read_bundle(DEMO).map_err(anyhow::Error::from)?;
-    Ok(from_snapshot(snapshot, Vec::new()))
+/// What is looked at instead of a cluster, if anything.
+pub(crate) fn saved(saved: &Saved) -> Result<Option<Given>, Failure> {
+    if saved.demo {
+        let snapshot = Snapshot::read_bundle(DEMO).map_err(anyhow::Error::from)?;
+        return Ok(Some(from_snapshot(snapshot, Vec::new())));
+    }
+    saved.from.as_deref().map(load).transpose()
 }
 
-pub(crate) fn saved(path: &Path) -> Result<Given, Failure> {
+fn load(path: &Path) -> Result<Given, Failure> {
     let signatures = eksnet_checks::signatures().map_err(anyhow::Error::from)?;
     let loaded = if path == Path::new("-") {
         eksnet_evidence::load_stream("standard input", std::io::stdin().lock(), &signatures)

@@ -68,3 +68,37 @@ fn evidence_without_probes_gives_no_verdict() {
     let run = eksnet(&["dns", "--from", &path.to_string_lossy()]);
     run.fails_with(3, &["no probe ran"]);
 }
+
+#[test]
+fn a_standpoint_that_tells_nothing_is_no_health() {
+    let mut bundle: serde_json::Value =
+        serde_json::from_str(include_str!("../../src/demo/outage.json")).expect("the demo");
+    let pods = bundle
+        .pointer_mut("/snapshot/probes/pods")
+        .and_then(serde_json::Value::as_array_mut)
+        .expect("probe pods");
+    // Those on which nothing fails are left, and one that never started.
+    pods.retain(|pod| {
+        !pod["at"]["class"]
+            .as_str()
+            .is_some_and(|class| class.contains("t2"))
+    });
+    let mut silent = pods[0].clone();
+    silent["notStarted"] =
+        serde_json::json!({"reason": "ErrImagePull", "message": "no such image"});
+    silent["results"] = serde_json::json!([]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("bundle.json");
+    for (with, code) in [(false, 0), (true, 3)] {
+        let mut bundle = bundle.clone();
+        if with {
+            let pods = bundle.pointer_mut("/snapshot/probes/pods");
+            let pods = pods.and_then(serde_json::Value::as_array_mut);
+            pods.expect("probe pods").push(silent.clone());
+        }
+        std::fs::write(&path, bundle.to_string()).expect("a file");
+        let run = eksnet(&["dns", "--from", &path.to_string_lossy()]);
+        assert_eq!(run.code, code, "{}", run.stdout);
+        assert_eq!(run.stdout.contains("ErrImagePull"), with, "{}", run.stdout);
+    }
+}

@@ -69,9 +69,11 @@ fn run(cx: &Cx<'_>) -> Result<Vec<Finding>, Stop> {
             findings.push(finding(cx, &servers, dead, &mine, lines));
         }
     }
-    findings.extend(large::finding(cx, &servers));
+    let large = large::finding(cx, &servers);
+    findings.extend(large.iter().flatten().cloned());
     if findings.is_empty() {
         cx.probes().some()?;
+        large.map_err(Stop::unknown)?;
         judged(&ways)?;
     }
     Ok(findings)

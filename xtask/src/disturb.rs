@@ -69,8 +69,8 @@ pub(crate) fn without_line(
         let says = |line: &&str| line.bytes().any(|byte| byte.is_ascii_alphanumeric());
         let counted = lines.iter().filter(|line| says(line)).count();
         if out.is_none() && left < counted {
-            let at = lines.iter().enumerate().filter(|(_, line)| says(line));
-            let (at, line) = at.clone().nth(left).context("a line")?;
+            let mut counted = lines.iter().enumerate().filter(|(_, line)| says(line));
+            let (at, line) = counted.nth(left).context("a line")?;
             out = Some((*line).to_owned());
             texts.push(Some(
                 [&lines[..at], &lines[at + 1..]].concat().join("\n") + "\n",

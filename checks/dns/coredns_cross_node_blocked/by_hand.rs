@@ -211,7 +211,7 @@ fn detail(best: &Cut<'_>) -> &'static str {
     } else if best.pod.is_some() {
         "The pod is ready where it runs, and queries to it are lost. Something on the way drops them: security groups, a network ACL, a NetworkPolicy, or routes."
     } else {
-        "Nothing comes back, not even for names that CoreDNS answers by itself; where it had no endpoint the query would be refused. Most often security groups keep this node from the nodes of CoreDNS. What happens from the node of a CoreDNS pod tells it from a fault of kube-proxy."
+        "Nothing comes back, not even for names that CoreDNS answers by itself; where it had no endpoint the query would be refused. Most often security groups keep this node from the nodes of CoreDNS. If CoreDNS's own node gets no answer at the Service's address either, kube-proxy is at fault."
     }
 }
 

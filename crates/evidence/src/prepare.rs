@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use eksnet_model::{Judge, Match, SignatureSet};
+use eksnet_model::{Judge, LiteralHit, Match, SignatureSet};
 
 use crate::author;
 use crate::blocks::Blocks;
@@ -67,16 +67,8 @@ impl Block {
             literals = rest;
             let spoken = words.iter().take_while(|at| **at < end).count();
             words = &words[spoken..];
-            let prepared = text
-                .and_then(|text| Some((text, Prepared::of(text, start..end, spoken > 0)?)))
-                .map(|(text, prepared)| Prepared {
-                    matches: judge.matches(
-                        &text[prepared.text.clone()],
-                        prepared.head.own.unwrap_or_default(),
-                        Some(own),
-                    ),
-                    ..prepared
-                });
+            let prepared =
+                text.and_then(|text| Prepared::of(text, start..end, spoken > 0, own, judge));
             lines.push((start..end, prepared));
             start = end + 1;
         }
@@ -110,7 +102,13 @@ impl Block {
 
 impl Prepared {
     /// A line that begins a record of a log and needs nothing taken away; `None` for all others.
-    fn of(block: &str, line: Range<usize>, has_words: bool) -> Option<Self> {
+    fn of(
+        block: &str,
+        line: Range<usize>,
+        has_words: bool,
+        literals: &[LiteralHit],
+        judge: &mut Judge<'_>,
+    ) -> Option<Self> {
         let plain = plain_already(&block[line])?;
         if !starts_record(plain) || (plain.starts_with('{') && !is_record(plain)) {
             return None;
@@ -125,13 +123,14 @@ impl Prepared {
                 at..at + part.len()
             }
         };
+        let head = Head::of(&line, has_words);
         Some(Self {
             pod: place(line.pod),
             container: place(line.container),
             host: place(line.host),
             text: place(line.text),
-            head: Head::of(&line, has_words),
-            matches: Vec::new(),
+            matches: judge.matches(line.text, head.own.unwrap_or_default(), Some(literals)),
+            head,
         })
     }
 }
@@ -151,20 +150,11 @@ pub(crate) fn in_order(
     };
     let mut judge = Judge::new(signatures);
     take(Block::new(first, signatures, &mut judge));
-    let Some(mut next) = blocks.next()? else {
+    let Some(next) = blocks.next()? else {
         return Ok(());
     };
     let threads = thread::available_parallelism().map_or(1, usize::from);
     let threads = threads.min(MAX_THREADS);
-    if threads == 1 {
-        loop {
-            take(Block::new(next, signatures, &mut judge));
-            match blocks.next()? {
-                Some(block) => next = block,
-                None => return Ok(()),
-            }
-        }
-    }
     let (jobs, queue) = sync_channel::<Job>(threads * WAITING);
     let queue = &Mutex::new(queue);
     thread::scope(move |scope| {

@@ -34,6 +34,7 @@ const META: Meta = Meta {
         Source::Events,
         Source::Vpcs,
         Source::RouteTables,
+        Source::PrefixLists,
         Source::NetworkInterfaces,
         Source::VpcEndpoints,
     ],

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use eksnet_model::aws::{Route, RouteTable, Subnet, VpcEndpoint};
+use eksnet_model::aws::VpcEndpoint;
+use eksnet_model::path::Routed;
 use eksnet_model::{Cx, Fact, Finding, Source, Text};
 
 /// What the static evidence says of the way.
@@ -51,16 +52,16 @@ impl Way {
                 "holds an address that does not open",
             ));
         }
-        if way.public {
-            way.read_routes(cx, nodes);
-        }
+        let public = dead.iter().filter(|ip| !cx.topology().is_private(**ip));
+        way.read_routes(cx, nodes, &public.copied().collect::<Vec<_>>());
         way
     }
 
-    /// The default routes of the nodes' subnets. A pod leaves by its node's subnet, or by that of its
+    /// The routes of the nodes' subnets to the addresses. A pod leaves by its node's subnet, or by that of its
     /// ENIConfig.
-    fn read_routes(&mut self, cx: &Cx<'_>, nodes: &BTreeSet<Text>) {
+    fn read_routes(&mut self, cx: &Cx<'_>, nodes: &BTreeSet<Text>, addresses: &[IpAddr]) {
         let topology = cx.topology();
+        let lists = cx.prefix_lists().optional().map_or(&[][..], Vec::as_slice);
         let subnets: BTreeSet<&str> = nodes
             .iter()
             .filter_map(|node| topology.subnet_of_node(topology.node(node)?))
@@ -73,12 +74,28 @@ impl Way {
             let Some(table) = topology.route_table_of(subnet) else {
                 continue;
             };
-            let egress = egress_of(table);
-            self.egress.insert(egress);
-            if egress != Egress::Open {
-                self.closed.insert(id.to_owned());
+            let mut seen = BTreeSet::new();
+            for address in addresses {
+                let (egress, has) = match Routed::of(table, lists, *address) {
+                    Routed::Via(_) => (Egress::Open, "active"),
+                    Routed::Nowhere => (Egress::None, "none"),
+                    Routed::Blackhole(_) => (Egress::Blackhole, "blackhole"),
+                    Routed::Undecided(_) => continue,
+                };
+                if !seen.insert(egress) {
+                    continue;
+                }
+                self.egress.insert(egress);
+                if egress != Egress::Open {
+                    self.closed.insert(id.to_owned());
+                }
+                self.facts.push(Fact::new(
+                    Source::RouteTables,
+                    format!("{} of {}", table.route_table_id, subnet.subnet_id),
+                    format!("route to {address}"),
+                    has,
+                ));
             }
-            self.facts.push(route_fact(subnet, table, egress));
         }
     }
 
@@ -111,12 +128,12 @@ impl Way {
         let subnets = self.closed.iter().cloned().collect::<Vec<_>>().join(" ");
         if self.egress.contains(&Egress::Blackhole) {
             return finding
-                .detail("The default route of the subnet leads to something that no longer exists.")
+                .detail("The route that the packets take leads to something that no longer exists.")
                 .fix(format!(
                     "aws ec2 describe-route-tables --filters Name=association.subnet-id,Values={}",
                     subnets.replace(' ', ",")
                 ))
-                .fix("Replace the default route's target by a NAT gateway that is available");
+                .fix("Replace that route's target, by a NAT gateway that is available where it is the default route");
         }
         if self.egress.contains(&Egress::None) {
             let service = eksnet_model::endpoints::service_of(host).unwrap_or("SERVICE");
@@ -154,34 +171,4 @@ fn endpoint_of(cx: &Cx<'_>, address: IpAddr) -> Option<String> {
     let owner = |endpoint: &&VpcEndpoint| endpoint.network_interface_ids.contains(id);
     let endpoint = cx.vpc_endpoints().optional()?.iter().find(owner)?;
     Some(endpoint.vpc_endpoint_id.clone())
-}
-
-/// Where the default route leads; an active one of several counts.
-fn egress_of(table: &RouteTable) -> Egress {
-    let is_default = |route: &&Route| {
-        route.destination_cidr_block.as_deref() == Some("0.0.0.0/0")
-            || route.destination_ipv6_cidr_block.as_deref() == Some("::/0")
-    };
-    let mut egress = Egress::None;
-    for route in table.routes.iter().filter(is_default) {
-        if route.state == "blackhole" {
-            egress = Egress::Blackhole;
-        } else {
-            return Egress::Open;
-        }
-    }
-    egress
-}
-
-fn route_fact(subnet: &Subnet, table: &RouteTable, egress: Egress) -> Fact {
-    Fact::new(
-        Source::RouteTables,
-        format!("{} of {}", table.route_table_id, subnet.subnet_id),
-        "default route",
-        match egress {
-            Egress::Open => "active",
-            Egress::None => "none",
-            Egress::Blackhole => "blackhole",
-        },
-    )
 }

@@ -96,38 +96,18 @@ fn closes(gap: &Gap, path: &str, kind: OriginKind) -> Option<Text> {
     match (&gap.why, kind) {
         (Why::Denied(_), _) => Some("kubectl eksnet permissions".into()),
         (Why::NotRequested, OriginKind::Folder) => {
-            read_by_hand(gap.source).map(|(command, file)| {
-                format!("{command} > {}/{file}", path.trim_end_matches('/')).into()
-            })
+            let name = gap.source.key().rsplit('/').next().unwrap_or_default();
+            let end = if gap.source == Source::Logs {
+                "log"
+            } else {
+                "json"
+            };
+            let file = format!("{}/{name}.{end}", path.trim_end_matches('/'));
+            let command = gap.source.saved_by()?;
+            Some(format!("{command} > {file}").into())
         }
         _ => None,
     }
-}
-
-/// The command that prints a source, and a name for the file that holds it.
-fn read_by_hand(source: Source) -> Option<(String, String)> {
-    if matches!(
-        source,
-        Source::Logs | Source::CniMetrics | Source::Probes | Source::IdentityProbes
-    ) {
-        return None;
-    }
-    let permission = source.permission();
-    if let Some(rule) = permission.rbac.first() {
-        let scope = if source == Source::Nodes { "" } else { " -A" };
-        let command = format!("kubectl get {}{scope} -o yaml", rule.resource);
-        return Some((command, format!("{}.yaml", rule.resource)));
-    }
-    let (service, action) = permission.iam.first()?.split_once(':')?;
-    let mut operation = String::new();
-    for character in action.chars() {
-        if character.is_ascii_uppercase() && !operation.is_empty() {
-            operation.push('-');
-        }
-        operation.push(character.to_ascii_lowercase());
-    }
-    let command = format!("aws {service} {operation} --output json");
-    Some((command, format!("{operation}.json")))
 }
 
 /// Gaps in words: why nothing could be judged. Saved evidence was not asked for what it lacks.
